@@ -1,0 +1,96 @@
+"""Stateless maths on NumPy and CuPy arrays: every operation with its backward passes beside it.
+
+Images are (N, H, W, C), kernels (K, R, S, C/groups), float32 or float64. No operation changes its inputs, and none
+needs the trainer:
+
+    y = ops.conv2d(x, w, b, stride=2, padding="same")
+    dx = ops.conv2d_backward_data(dy, w, x.shape, stride=2, padding="same")
+"""
+
+from gpucnn.ops.activation import (
+    elu,
+    elu_backward,
+    gelu,
+    gelu_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    relu,
+    relu_backward,
+    scaled_tanh,
+    scaled_tanh_backward,
+    sigmoid,
+    sigmoid_backward,
+    silu,
+    silu_backward,
+    softplus,
+    softplus_backward,
+    tanh,
+    tanh_backward,
+)
+from gpucnn.ops.batch_norm import batch_norm_backward, batch_norm_eval, batch_norm_train
+from gpucnn.ops.conv2d import (
+    conv2d,
+    conv2d_backward_bias,
+    conv2d_backward_data,
+    conv2d_backward_weight,
+    conv2d_output_shape,
+)
+from gpucnn.ops.dense import dense, dense_backward_bias, dense_backward_data, dense_backward_weight
+from gpucnn.ops.pool2d import (
+    avg_pool2d,
+    avg_pool2d_backward,
+    global_avg_pool2d,
+    global_avg_pool2d_backward,
+    max_pool2d,
+    max_pool2d_backward,
+    pool2d_output_shape,
+    sum_pool2d,
+    sum_pool2d_backward,
+)
+from gpucnn.ops.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
+
+__all__ = [
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "batch_norm_backward",
+    "batch_norm_eval",
+    "batch_norm_train",
+    "conv2d",
+    "conv2d_backward_bias",
+    "conv2d_backward_data",
+    "conv2d_backward_weight",
+    "conv2d_output_shape",
+    "dense",
+    "dense_backward_bias",
+    "dense_backward_data",
+    "dense_backward_weight",
+    "elu",
+    "elu_backward",
+    "gelu",
+    "gelu_backward",
+    "global_avg_pool2d",
+    "global_avg_pool2d_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "pool2d_output_shape",
+    "relu",
+    "relu_backward",
+    "scaled_tanh",
+    "scaled_tanh_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "silu",
+    "silu_backward",
+    "softmax",
+    "softmax_backward",
+    "softplus",
+    "softplus_backward",
+    "sum_pool2d",
+    "sum_pool2d_backward",
+    "tanh",
+    "tanh_backward",
+]

@@ -1,0 +1,136 @@
+"""Activations, element by element: y = f(x), and dx = dy f'(x) written with whichever of x and y makes it cheapest.
+
+Every pair has the form `NAME(x) -> y` and `NAME_backward(dy, x, y) -> dx`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from gpucnn.backend import Array, array_module
+from gpucnn.ops.erf import erf
+
+SCALED_TANH_A, SCALED_TANH_B = 1.7159, 2.0 / 3.0
+
+
+def relu(x: Array) -> Array:
+    """Return max(x, 0); its derivative at 0 is taken as 0."""
+    y: Array = array_module(x).maximum(x, x.dtype.type(0))
+    return y
+
+
+def relu_backward(dy: Array, x: Array, y: Array) -> Array:
+    """Return dy where y > 0, else 0."""
+    return dy * (y > 0)
+
+
+def leaky_relu(x: Array, *, slope: float = 0.01) -> Array:
+    """Return x where x > 0, else slope x."""
+    y: Array = array_module(x).where(x > 0, x, slope * x)
+    return y
+
+
+def leaky_relu_backward(dy: Array, x: Array, y: Array, *, slope: float = 0.01) -> Array:
+    """Return dy where x > 0, else slope dy."""
+    dx: Array = array_module(x).where(x > 0, dy, slope * dy)
+    return dx
+
+
+def sigmoid(x: Array) -> Array:
+    """Return 1 / (1 + e^-x), as (1 + tanh(x/2)) / 2, which cannot overflow."""
+    y: Array = array_module(x).tanh(0.5 * x)
+    y += 1
+    y *= 0.5
+    return y
+
+
+def sigmoid_backward(dy: Array, x: Array, y: Array) -> Array:
+    """Return dy y (1 - y)."""
+    dx: Array = dy * y * (1 - y)
+    return dx
+
+
+def tanh(x: Array) -> Array:
+    """Return tanh x."""
+    y: Array = array_module(x).tanh(x)
+    return y
+
+
+def tanh_backward(dy: Array, x: Array, y: Array) -> Array:
+    """Return dy (1 - y^2)."""
+    dx: Array = dy * (1 - y * y)
+    return dx
+
+
+def scaled_tanh(x: Array) -> Array:
+    """Return 1.7159 tanh(2x/3): f(1) = 1 and f(-1) = -1, so that outputs keep a variance near 1.
+
+    Source: Y. LeCun et al., "Efficient BackProp", 1998.
+    """
+    y: Array = array_module(x).tanh(SCALED_TANH_B * x)
+    y *= SCALED_TANH_A
+    return y
+
+
+def scaled_tanh_backward(dy: Array, x: Array, y: Array) -> Array:
+    """Return dy b (a - y^2 / a) with a = 1.7159, b = 2/3."""
+    return dy * (SCALED_TANH_A * SCALED_TANH_B - (SCALED_TANH_B / SCALED_TANH_A) * y * y)
+
+
+def softplus(x: Array) -> Array:
+    """Return log(1 + e^x), as max(x, 0) + log(1 + e^-|x|), which cannot overflow."""
+    xp = array_module(x)
+    y: Array = xp.log1p(xp.exp(-xp.abs(x)))
+    y += relu(x)
+    return y
+
+
+def softplus_backward(dy: Array, x: Array, y: Array) -> Array:
+    """Return dy sigmoid(x)."""
+    return dy * sigmoid(x)
+
+
+def elu(x: Array, *, alpha: float = 1.0) -> Array:
+    """Return x where x > 0, else alpha (e^x - 1). Source: D. Clevert et al., arXiv:1511.07289."""
+    xp = array_module(x)
+    y: Array = xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, x.dtype.type(0))))
+    return y
+
+
+def elu_backward(dy: Array, x: Array, y: Array, *, alpha: float = 1.0) -> Array:
+    """Return dy where x > 0, else dy (y + alpha)."""
+    dx: Array = array_module(x).where(x > 0, dy, dy * (y + alpha))
+    return dx
+
+
+def gelu(x: Array) -> Array:
+    """Return x Phi(x), Phi the normal distribution's, exactly: x (1 + erf(x / sqrt 2)) / 2.
+
+    Source: D. Hendrycks and K. Gimpel, arXiv:1606.08415.
+    """
+    return x * _normal_cdf(x)
+
+
+def gelu_backward(dy: Array, x: Array, y: Array) -> Array:
+    """Return dy (Phi(x) + x phi(x)), phi the normal density."""
+    density = array_module(x).exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    dx: Array = dy * (_normal_cdf(x) + x * density)
+    return dx
+
+
+def silu(x: Array) -> Array:
+    """Return x sigmoid(x), also called swish. Source: P. Ramachandran et al., arXiv:1710.05941."""
+    y: Array = x * sigmoid(x)
+    return y
+
+
+def silu_backward(dy: Array, x: Array, y: Array) -> Array:
+    """Return dy (s + y (1 - s)) with s = sigmoid(x)."""
+    s = sigmoid(x)
+    dx: Array = dy * (s + y * (1 - s))
+    return dx
+
+
+def _normal_cdf(x: Array) -> Array:
+    cdf: Array = 0.5 * (1 + erf(x * math.sqrt(0.5)))
+    return cdf

@@ -1,0 +1,88 @@
+"""Batch normalisation: each channel to mean 0 and variance 1 over the batch, then scaled by gamma and shifted by beta.
+
+Over the M elements of a channel (all axes but the last):
+
+    mean = sum x / M    var = sum (x - mean)^2 / M    xhat = (x - mean) / sqrt(var + eps)    y = gamma xhat + beta
+    dbeta = sum dy      dgamma = sum dy xhat
+    dx = gamma / sqrt(var + eps) (dy - dbeta / M - xhat dgamma / M)
+
+The variance is computed from deviations, never as E[x^2] - E[x]^2, which cancels.
+
+Source: S. Ioffe and C. Szegedy, "Batch Normalization", arXiv:1502.03167.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gpucnn.backend import Array, array_module
+from gpucnn.errors import ShapeError
+from gpucnn.ops.checks import check_dtypes
+from gpucnn.ops.sums import sum_rows
+
+
+class Saved(NamedTuple):
+    """What the backward pass needs: x - mean, 1 / sqrt(var + eps) and gamma."""
+
+    deviation: Array
+    inverse: Array
+    gamma: Array
+
+
+def batch_norm_train(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> tuple[Array, Array, Array, Saved]:
+    """Return y, the batch's mean (C,) and variance (C,, divided by M), and what `batch_norm_backward` needs.
+
+    x: (N, ..., C); gamma, beta: (C,). Raises ShapeError where a channel has a single element.
+
+    >>> import numpy as np
+    >>> y, mean, var, _ = batch_norm_train(np.array([[1.0], [3.0]]), np.ones(1), np.zeros(1), eps=0.0)
+    >>> y.ravel(), mean, var
+    (array([-1.,  1.]), array([2.]), array([1.]))
+    """
+    _check(x, gamma, beta)
+    count = x.size // x.shape[-1]
+    if count < 2:
+        raise ShapeError(f"x has shape {x.shape}: batch_norm needs two or more elements a channel to train on")
+    mean = sum_rows(x) / count
+    deviation = x - mean
+    var = sum_rows(deviation * deviation) / count
+    inverse = 1.0 / array_module(x).sqrt(var + eps)
+    y = deviation * (gamma * inverse)
+    y += beta
+    return y, mean, var, Saved(deviation, inverse, gamma)
+
+
+def batch_norm_eval(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float = 1e-5) -> Array:
+    """Return y for statistics (mean, var) that are given, as when evaluating.
+
+    >>> import numpy as np
+    >>> one = np.ones(1)
+    >>> batch_norm_eval(np.array([[5.0]]), gamma=2 * one, beta=one, mean=3 * one, var=4 * one, eps=0.0)
+    array([[3.]])
+    """
+    _check(x, gamma, beta)
+    scale = gamma / array_module(x).sqrt(var + eps)
+    y: Array = x * scale
+    y += beta - mean * scale
+    return y
+
+
+def batch_norm_backward(dy: Array, saved: Saved) -> tuple[Array, Array, Array]:
+    """Return dx, dgamma (C,) and dbeta (C,), given dy and what `batch_norm_train` returned."""
+    deviation, inverse, gamma = saved
+    if dy.shape != deviation.shape:
+        raise ShapeError(f"dy has shape {dy.shape}: it must be that of x, {deviation.shape}")
+    count = dy.size // dy.shape[-1]
+    dbeta = sum_rows(dy)
+    dgamma = sum_rows(dy * deviation) * inverse
+    dx = deviation * (-inverse * dgamma / count)
+    dx += dy
+    dx -= dbeta / count
+    dx *= gamma * inverse
+    return dx, dgamma, dbeta
+
+
+def _check(x: Array, gamma: Array, beta: Array) -> None:
+    check_dtypes(x=x, gamma=gamma, beta=beta)
+    if x.ndim < 2 or gamma.shape != x.shape[-1:] or beta.shape != x.shape[-1:]:
+        raise ShapeError(f"x {x.shape}, gamma {gamma.shape}, beta {beta.shape}: must be (N, ..., C), (C,), (C,)")

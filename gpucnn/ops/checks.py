@@ -1,0 +1,27 @@
+"""What operations refuse in common: what is no array, and numbers that they do not compute with."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gpucnn.backend import Array, array_module
+from gpucnn.errors import ArgumentError, ShapeError
+
+
+def check_dtypes(**arrays: Array) -> None:
+    """Raise unless all are arrays of one dtype, float32 or float64."""
+    for name, array in arrays.items():
+        array_module(array)  # refuses what is no array
+        if array.dtype not in (np.float32, np.float64):
+            raise ArgumentError(f"{name} has dtype {array.dtype}: it must be float32 or float64; convert it first")
+    if len({array.dtype for array in arrays.values()}) > 1:
+        listed = ", ".join(f"{name} {array.dtype}" for name, array in arrays.items())
+        raise ArgumentError(f"dtypes differ ({listed}): all must be the same; convert one of them")
+
+
+def check_images(**arrays: Array) -> None:
+    """Raise unless all are four-dimensional arrays of one dtype, float32 or float64."""
+    check_dtypes(**arrays)
+    for name, array in arrays.items():
+        if array.ndim != 4:
+            raise ShapeError(f"{name} has shape {array.shape}: it must have four dimensions")

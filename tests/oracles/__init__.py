@@ -1,0 +1,1 @@
+"""What every operation must compute, as its definition says it: plain loops, float64, nothing shared with gpucnn."""
