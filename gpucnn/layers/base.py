@@ -1,0 +1,121 @@
+"""What a layer is: parameters, and the operations that use them, forward and backward.
+
+There is no autograd. `forward` returns what `backward` will need, `backward` returns the gradient of the layer's
+input and adds to those of its parameters; networks are layers that hold layers (sequential, residual, concat).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from gpucnn.backend import Array, Device, Shape
+from gpucnn.random import Step, Stream
+from gpucnn.registry import Registered
+
+
+@dataclass
+class Parameter:
+    """An array that is learned, its gradient, and whether weight decay applies: to weights, not to biases and norms."""
+
+    value: Array
+    decay: bool = True
+    grad: Array | None = None
+
+    def accumulate(self, grad: Array) -> None:
+        """Add a gradient to those of this step."""
+        self.grad = grad if self.grad is None else self.grad + grad
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Makes the parameters of the layer at `path`: on one device, in one dtype, from one seed.
+
+    activation: the activation that follows the layer (`relu`, `tanh`, ...), by which initialisers choose; None
+    where none follows.
+    """
+
+    seed: int
+    dtype: Any
+    device: Device
+    path: str = ""
+    activation: str | None = None
+
+    def at(self, path: str, activation: str | None) -> Builder:
+        """Return the builder for a layer inside this one."""
+        return Builder(self.seed, self.dtype, self.device, f"{self.path}.{path}" if self.path else path, activation)
+
+    def weight(self, name: str, shape: Shape, fan_in: int, fan_out: int, init: str = "auto") -> Parameter:
+        """Return a weight drawn by the initialiser `init` (`auto`: by the activation that follows)."""
+        from gpucnn.layers.initialisers import initial
+
+        stream = Stream(self.seed, f"init.{self.path}.{name}")
+        values = initial(init, self.activation, stream, shape, fan_in, fan_out)
+        return Parameter(self.device.asarray(values, self.dtype))
+
+    def constant(self, shape: Shape, value: float) -> Parameter:
+        """Return a bias or a norm's scale: one value everywhere, without weight decay."""
+        return Parameter(self.device.asarray(self.array(shape, value)), decay=False)
+
+    def array(self, shape: Shape, value: float) -> Array:
+        """Return an array that is kept but not learned, such as a running mean."""
+        filled: Array = self.device.xp.full(shape, value, dtype=self.dtype)
+        return filled
+
+
+class Layer(Registered, ABC, kind="layer", package="gpucnn.layers"):
+    """Base of all layers. Shapes are those of one image, (H, W, C) or (features,); arrays have N in front.
+
+    Life: constructed from its arguments; `output_shape` infers; `build` makes parameters; then forward and backward.
+    """
+
+    activation: ClassVar[str | None] = None
+    """For an activation: the name that initialisers of the layer before it go by."""
+    transparent: ClassVar[bool] = False
+    """Whether initialisers look through this layer for the activation that follows (norms, pooling, dropout)."""
+
+    def __init__(self) -> None:
+        self.path = ""
+        self.params: dict[str, Parameter] = {}
+        self.state: dict[str, Array] = {}
+        self.input_shape: Shape = ()
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return the shape of one output image for one input image; raises ShapeError where it does not fit."""
+        return shape
+
+    def build(self, shape: Shape, builder: Builder) -> None:
+        """Make the parameters for inputs of `shape`. Overriders call super().build first."""
+        self.path, self.input_shape, self.params, self.state = builder.path, shape, {}, {}
+
+    @abstractmethod
+    def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
+        """Return y, and what `backward` needs of this pass. `train` is the step under way; None when evaluating."""
+
+    @abstractmethod
+    def backward(self, dy: Array, saved: Any) -> Array:
+        """Return dx, and add to the gradients of the parameters. `saved` comes from a forward pass with `train`."""
+
+    def backward_params(self, dy: Array, saved: Any) -> None:
+        """Add to the gradients of the parameters, and compute no dx: all that a network wants of its first layer."""
+        self.backward(dy, saved)
+
+    def flops(self, shape: Shape) -> int:
+        """Return the floating-point operations of one image's forward pass, those of layers inside not counted.
+
+        By default one for each element of the output.
+        """
+        return math.prod(self.output_shape(shape))
+
+    def children(self) -> dict[str, Layer]:
+        """Return the layers inside this one by their path below it; none for most."""
+        return {}
+
+    def walk(self) -> Iterator[Layer]:
+        """Yield this layer, then all inside it, in the order of the forward pass."""
+        yield self
+        for child in self.children().values():
+            yield from child.walk()

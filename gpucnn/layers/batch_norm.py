@@ -1,0 +1,52 @@
+"""Batch normalisation as a layer: the batch's statistics while training, running ones when evaluating."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpucnn import ops
+from gpucnn.arguments import NonNegativeFloat, Rate
+from gpucnn.backend import Array, Shape
+from gpucnn.layers.base import Builder, Layer
+from gpucnn.random import Step
+
+
+class BatchNorm(Layer, name="batch_norm"):
+    """Batch normalisation of each channel, the last axis; the maths is in `gpucnn.ops.batch_norm`.
+
+    momentum: the weight of a batch in the running statistics: mean <- (1 - momentum) mean + momentum mean of the
+    batch; the variance alike, with the batch's estimate of the data's variance (divided by M - 1, as PyTorch does).
+    eps: added to variances. gamma starts at 1, beta at 0; neither decays.
+    """
+
+    transparent = True
+
+    def __init__(self, momentum: Rate = 0.1, eps: NonNegativeFloat = 1e-5) -> None:
+        super().__init__()
+        self.momentum, self.eps = momentum, eps
+
+    def build(self, shape: Shape, builder: Builder) -> None:
+        """Make gamma, beta, and the running mean and variance, (C,) each."""
+        super().build(shape, builder)
+        channels = shape[-1:]
+        self.params = {"gamma": builder.constant(channels, 1.0), "beta": builder.constant(channels, 0.0)}
+        self.state = {"mean": builder.array(channels, 0.0), "var": builder.array(channels, 1.0)}
+
+    def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
+        """Return y; while training, take the batch into the running statistics."""
+        gamma, beta = self.params["gamma"].value, self.params["beta"].value
+        if train is None:
+            return ops.batch_norm_eval(x, gamma, beta, self.state["mean"], self.state["var"], self.eps), None
+        y, mean, var, saved = ops.batch_norm_train(x, gamma, beta, self.eps)
+        count = x.size // x.shape[-1]
+        for key, batch in {"mean": mean, "var": var * (count / (count - 1))}.items():
+            self.state[key] *= 1 - self.momentum
+            self.state[key] += self.momentum * batch
+        return y, saved
+
+    def backward(self, dy: Array, saved: Any) -> Array:
+        """Return dx, and add dgamma and dbeta."""
+        dx, dgamma, dbeta = ops.batch_norm_backward(dy, saved)
+        self.params["gamma"].accumulate(dgamma)
+        self.params["beta"].accumulate(dbeta)
+        return dx

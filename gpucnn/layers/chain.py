@@ -1,0 +1,101 @@
+"""Layers one after the other: a network's own, and what every layer that holds layers is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gpucnn.backend import Array, Shape
+from gpucnn.layers.base import Builder, Layer
+from gpucnn.layers.shapes import located
+from gpucnn.random import Step
+
+
+class Chain:
+    """A list of layers. `period`: of how many the config tells, where they are repeated: its indices are in errors."""
+
+    def __init__(self, layers: Sequence[Layer], period: int | None = None) -> None:
+        self.layers = list(layers)
+        self._period = period or len(self.layers)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return what comes out for one image of `shape`; the ShapeError of a layer says which one it is."""
+        for i, layer in enumerate(self.layers):
+            with located(i % self._period, layer.name):
+                shape = layer.output_shape(shape)
+        return shape
+
+    def build(self, shape: Shape, builder: Builder) -> None:
+        """Make the parameters of all layers; each is told which activation follows it."""
+        for i, layer in enumerate(self.layers):
+            layer.build(shape, builder.at(_key(i, layer), self._activation_after(i, builder.activation)))
+            shape = layer.output_shape(shape)
+
+    def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, list[Any]]:
+        """Return the last layer's y, and what each layer saved."""
+        saved = []
+        for layer in self.layers:
+            x, kept = layer.forward(x, train=train)
+            saved.append(kept)
+        return x, saved
+
+    def backward(self, dy: Array, saved: list[Any]) -> Array:
+        """Return dx: every layer's delta is what the layer after it hands back."""
+        for layer, kept in zip(reversed(self.layers), reversed(saved), strict=True):
+            dy = layer.backward(dy, kept)
+        return dy
+
+    def backward_params(self, dy: Array, saved: list[Any]) -> None:
+        """Add to the gradients of the parameters; nobody asks for dx."""
+        for layer, kept in zip(self.layers[:0:-1], saved[:0:-1], strict=True):
+            dy = layer.backward(dy, kept)
+        if self.layers:
+            self.layers[0].backward_params(dy, saved[0])
+
+    def children(self) -> dict[str, Layer]:
+        """Return the layers by their paths, `0.conv2d`."""
+        return {_key(i, layer): layer for i, layer in enumerate(self.layers)}
+
+    def walk(self) -> Iterator[Layer]:
+        """Yield all layers, and those inside them, in the order of the forward pass."""
+        for layer in self.layers:
+            yield from layer.walk()
+
+    def _activation_after(self, i: int, beyond: str | None) -> str | None:
+        """Return the activation that layer i's output meets first; `beyond`: the one behind the whole chain."""
+        for layer in self.layers[i + 1 :]:
+            if layer.activation or not layer.transparent:
+                return layer.activation
+        return beyond
+
+
+def _key(i: int, layer: Layer) -> str:
+    return f"{i}.{layer.name}"
+
+
+class Container(Layer):
+    """Base of layers that hold chains of layers. `chains`: by the key of the config that lists their layers."""
+
+    def __init__(self, chains: dict[str, Chain]) -> None:
+        super().__init__()
+        self.chains = chains
+
+    def output_shapes(self, shape: Shape) -> list[Shape]:
+        """Return what each chain makes of one image of `shape`."""
+        shapes = []
+        for key, chain in self.chains.items():
+            with located(*(int(part) if part.isdecimal() else part for part in key.split("."))):
+                shapes.append(chain.output_shape(shape))
+        return shapes
+
+    def build(self, shape: Shape, builder: Builder) -> None:
+        """Make the parameters of all layers inside."""
+        super().build(shape, builder)
+        for key, chain in self.chains.items():
+            chain.build(shape, builder.at(key, builder.activation))
+
+    def children(self) -> dict[str, Layer]:
+        """Return the layers of all chains by their paths below this one."""
+        return {
+            f"{key}.{path}": layer for key, chain in self.chains.items() for path, layer in chain.children().items()
+        }
