@@ -1,0 +1,1 @@
+"""One file for each registered augment; `base.py` says what one is."""

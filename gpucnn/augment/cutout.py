@@ -1,0 +1,46 @@
+"""Cutout: a patch of each image hidden."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gpucnn.arguments import Pair, PixelValue
+from gpucnn.augment.base import Augmentation, below
+from gpucnn.backend import Array, Shape
+from gpucnn.errors import ArgumentError
+from gpucnn.random import Stream
+
+
+class Cutout(Augmentation, name="cutout"):
+    """A patch of `size`, its centre anywhere in the image, is set to `fill`; what lies outside is cut off.
+
+    size: of the patch, one number or [height, width]. fill: from 0 to 255, as in raw images; the data's mean hides
+    most. Raises ArgumentError where the patch is larger than an image.
+    Source: DeVries and Taylor, "Improved regularization of convolutional neural networks with cutout", 2017.
+
+    >>> images = np.ones((1, 4, 4, 1), np.uint8)
+    >>> Cutout(2).apply(images, np.array([0]), Stream(0, "cutout"))[0, :, :, 0].tolist()
+    [[1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1]]
+    """
+
+    def __init__(self, size: Pair, fill: PixelValue = 0) -> None:
+        self.size = (size, size) if isinstance(size, int) else size
+        self.fill = fill
+
+    def check(self, shape: Shape) -> None:
+        """Raise where the patch is higher or wider than an image."""
+        if any(patch > size for patch, size in zip(self.size, shape[:2], strict=True)):
+            raise ArgumentError(
+                f"cutout: size (={list(self.size)}) must be at most the images' height and width, {list(shape[:2])}"
+            )
+
+    def apply(self, images: Array, indices: Array, stream: Stream) -> Array:
+        """Return the images, a patch of each hidden."""
+        self.check(images.shape[1:])
+        (height, width), (down, right) = images.shape[1:3], self.size
+        top, left = down // 2, right // 2  # margins in which a patch at the border lies whole
+        padded = np.pad(images, ((0, 0), (top, down - 1 - top), (left, right - 1 - left), (0, 0)))
+        patches = np.lib.stride_tricks.sliding_window_view(padded, self.size, axis=(1, 2), writeable=True)
+        words = stream.at(indices, 2)
+        patches[np.arange(len(images)), below(words[:, 0], height), below(words[:, 1], width)] = self.fill
+        return np.ascontiguousarray(padded[:, top : top + height, left : left + width])

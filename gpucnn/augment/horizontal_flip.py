@@ -1,0 +1,29 @@
+"""Horizontal flips: images mirrored, left for right."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gpucnn.arguments import Rate
+from gpucnn.augment.base import Augmentation
+from gpucnn.backend import Array
+from gpucnn.random import Stream
+
+
+class HorizontalFlip(Augmentation, name="horizontal_flip"):
+    """Each image is mirrored, y[i, j] = x[i, W - 1 - j], with probability `rate`.
+
+    >>> images = np.array([1, 2, 3], np.uint8).reshape(1, 1, 3, 1)
+    >>> HorizontalFlip(rate=1.0).apply(images, np.array([0]), Stream(0, "flip")).ravel().tolist()
+    [3, 2, 1]
+    """
+
+    def __init__(self, rate: Rate = 0.5) -> None:
+        self.rate = rate
+
+    def apply(self, images: Array, indices: Array, stream: Stream) -> Array:
+        """Return the images, some of them mirrored."""
+        chosen = np.flatnonzero(stream.at(indices, 1)[:, 0] < self.rate * 2.0**32)
+        flipped = images.copy()
+        flipped[chosen] = images[chosen, :, ::-1]
+        return flipped

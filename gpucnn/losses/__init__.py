@@ -1,0 +1,1 @@
+"""One file for each registered losse; `base.py` says what one is."""

@@ -1,0 +1,1 @@
+"""One file for each registered optimizer; `base.py` says what one is."""

@@ -1,0 +1,73 @@
+"""Adam: each weight's step is scaled by the running size of its gradient."""
+
+from __future__ import annotations
+
+import math
+
+from gpucnn.arguments import Fraction, NonNegativeFloat, PositiveFloat
+from gpucnn.backend import Array, array_module
+from gpucnn.optimizers.base import Optimizer
+
+
+class Adam(Optimizer, name="adam"):
+    """Adam with weight decay as L2 regularisation, as torch.optim.Adam.
+
+    With weights w, gradient g, weight decay c, steps t from 1, and moments m and v that start at 0:
+
+        g = g + c w
+        m = beta1 m + (1 - beta1) g
+        v = beta2 v + (1 - beta2) g^2
+        w = w - lr m' / (sqrt(v') + eps)      m' = m / (1 - beta1^t)      v' = v / (1 - beta2^t)
+
+    Source: Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.
+
+    >>> import numpy as np
+    >>> from gpucnn.layers.base import Parameter
+    >>> params = {"w": Parameter(np.array([1.0, 1.0]), grad=np.array([0.5, -50.0]))}
+    >>> optimizer = Adam()
+    >>> optimizer.build(params)
+    >>> optimizer.update(params, lr=0.1, step=0)
+    >>> params["w"].value.round(6).tolist()
+    [0.9, 1.1]
+    """
+
+    slots = ("mean", "square")
+
+    def __init__(
+        self,
+        lr: PositiveFloat = 1e-3,
+        beta1: Fraction = 0.9,
+        beta2: Fraction = 0.999,
+        eps: PositiveFloat = 1e-8,
+        weight_decay: NonNegativeFloat = 0.0,
+        decay_all: bool = False,
+    ) -> None:
+        super().__init__(lr, weight_decay, decay_all)
+        self.beta1, self.beta2, self.eps = beta1, beta2, eps
+
+    def update_one(
+        self, value: Array, grad: Array, slots: dict[str, Array], lr: float, decay: float, step: int
+    ) -> None:
+        """Update the weights and their moments, decay being part of the gradient."""
+        if decay:
+            decayed = value * decay
+            decayed += grad
+            grad = decayed
+        self.descend(value, grad, slots, lr, step)
+
+    def descend(self, value: Array, grad: Array, slots: dict[str, Array], lr: float, step: int) -> None:
+        """Update the weights and their moments without decay."""
+        xp = array_module(value)
+        mean, square = slots["mean"], slots["square"]
+        mean *= self.beta1
+        mean += (1 - self.beta1) * grad
+        square *= self.beta2
+        change = xp.square(grad)
+        change *= 1 - self.beta2
+        square += change
+        scale = xp.sqrt(square, out=change)
+        scale /= math.sqrt(1 - self.beta2 ** (step + 1))
+        scale += self.eps
+        change = xp.divide(mean, scale, out=scale)
+        change *= lr / (1 - self.beta1 ** (step + 1))
+        value -= change

@@ -1,0 +1,67 @@
+"""Stochastic gradient descent, with momentum and Nesterov's momentum."""
+
+from __future__ import annotations
+
+from gpucnn.arguments import Fraction, NonNegativeFloat, PositiveFloat
+from gpucnn.backend import Array
+from gpucnn.errors import ArgumentError
+from gpucnn.optimizers.base import Optimizer
+
+
+class SGD(Optimizer, name="sgd"):
+    """Stochastic gradient descent, as torch.optim.SGD.
+
+    With weights w, gradient g, weight decay c, momentum m and a velocity v that starts at 0:
+
+        g = g + c w
+        v = m v + g
+        w = w - lr v              or, with Nesterov's momentum,   w = w - lr (g + m v)
+
+    Sources: Polyak, "Some methods of speeding up the convergence of iteration methods", 1964; Sutskever et al.,
+    "On the importance of initialization and momentum in deep learning", ICML 2013.
+    Raises ArgumentError for Nesterov's momentum without momentum.
+
+    >>> import numpy as np
+    >>> from gpucnn.layers.base import Parameter
+    >>> params = {"w": Parameter(np.array([1.0]), grad=np.array([0.5]))}
+    >>> optimizer = SGD(momentum=0.5)
+    >>> optimizer.build(params)
+    >>> for step in range(2):
+    ...     optimizer.update(params, lr=0.1, step=step)
+    ...     print(round(params["w"].value.item(), 6))
+    0.95
+    0.875
+    """
+
+    def __init__(
+        self,
+        lr: PositiveFloat = 0.01,
+        momentum: Fraction = 0.0,
+        nesterov: bool = False,
+        weight_decay: NonNegativeFloat = 0.0,
+        decay_all: bool = False,
+    ) -> None:
+        super().__init__(lr, weight_decay, decay_all)
+        if nesterov and not momentum:
+            raise ArgumentError("SGD: nesterov (=True) needs momentum above 0: set momentum, 0.9 say, or drop nesterov")
+        self.momentum, self.nesterov = momentum, nesterov
+        self.slots = ("velocity",) if momentum else ()
+
+    def update_one(
+        self, value: Array, grad: Array, slots: dict[str, Array], lr: float, decay: float, step: int
+    ) -> None:
+        """Update the weights and their velocity."""
+        if decay:
+            decayed = value * decay
+            decayed += grad
+            grad = decayed
+        change = grad
+        if self.momentum:
+            velocity = slots["velocity"]
+            velocity *= self.momentum
+            velocity += grad
+            change = velocity
+        if self.nesterov:
+            change = velocity * self.momentum
+            change += grad
+        value -= lr * change

@@ -1,0 +1,1 @@
+"""One file for each registered schedule; `base.py` says what one is."""
