@@ -1,0 +1,1 @@
+"""Data sets, where their files are found, and the loader that turns them into batches."""
