@@ -1,0 +1,112 @@
+"""What an experiment names, made: its network, and its images as loaders to train on and to evaluate with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from gpucnn.augment.base import Augmentation
+from gpucnn.backend import Array, Device, Shape
+from gpucnn.config.experiment import Experiment, Statistics
+from gpucnn.data.base import Source
+from gpucnn.data.loader import Loader
+from gpucnn.data.normalize import Normalize
+from gpucnn.data.split import split
+from gpucnn.errors import ArgumentError, CheckpointError
+from gpucnn.model import Model
+from gpucnn.training.checkpoint import Checkpoint
+
+SPLITS = ("train", "validation", "test")
+
+
+def build_model(experiment: Experiment, input_shape: Shape, device: Device) -> Model:
+    """Return the experiment's network with its initial weights."""
+    return Model(
+        [spec.build() for spec in experiment.model],
+        input_shape,
+        seed=experiment.seed,
+        dtype=np.dtype(experiment.precision),
+        device=device,
+    )
+
+
+class ExperimentData:
+    """The splits of an experiment's data set, read when they are first asked for.
+
+    restored: the checkpoint that a run goes on from, or that is evaluated; its normalisation statistics are used
+    rather than measured again.
+    """
+
+    def __init__(self, experiment: Experiment, device: Device, restored: Checkpoint | None = None) -> None:
+        self._experiment, self._settings, self._device = experiment, experiment.data, device
+        self._dataset = experiment.data.dataset.build()
+        self._restored = restored
+        self.info = self._dataset.info()
+        if restored and (restored.input_shape, restored.classes) != (self.info.shape, self.info.classes):
+            raise CheckpointError(
+                f"the checkpoint was trained on images {restored.input_shape} of {len(restored.classes)} classes, but "
+                f"the data set has images {self.info.shape} of {len(self.info.classes)} (or with other names)"
+            )
+
+    @cached_property
+    def normalize(self) -> Normalize | None:
+        """What images are normalised with; None where they are scaled only."""
+        if self._restored:
+            return Normalize.load(self._restored.normalize) if self._restored.normalize else None
+        if isinstance(self._settings.normalize, Statistics):
+            return Normalize(self._settings.normalize.mean, self._settings.normalize.std)
+        if self._settings.normalize == "none":
+            return None
+        return Normalize.measure(self._train, self._parts[0])
+
+    @cached_property
+    def image_dtype(self) -> str:
+        """The dtype of raw images, such as uint8."""
+        return self._train.read(np.arange(1)).dtype.name
+
+    def training(self) -> Loader:
+        """Return the loader to train with: shuffled, augmented, without the validation images."""
+        augment = [spec.build() for spec in self._settings.augment]
+        return self._loader(self._train, self._parts[0], augment=augment, shuffle=True)
+
+    def evaluation(self, name: str) -> Loader | None:
+        """Return the loader to evaluate a split with, in its own order; None where the experiment has no such split.
+
+        name: `train` (without the validation images), `validation` or `test`.
+        """
+        if name not in SPLITS:
+            raise ArgumentError(f"split (={name!r}) must be one of {', '.join(SPLITS)}")
+        if name == "test":
+            return None if self._test is None else self._loader(self._test, np.arange(len(self._test)), shuffle=False)
+        indices = self._parts[SPLITS.index(name)]
+        return self._loader(self._train, indices, shuffle=False) if len(indices) else None
+
+    @cached_property
+    def _train(self) -> Source:
+        return self._dataset.load("train")
+
+    @cached_property
+    def _test(self) -> Source | None:
+        source = None if self.info.test == 0 else self._dataset.load("test")
+        return source if source and len(source) else None
+
+    @cached_property
+    def _parts(self) -> tuple[Array, Array]:
+        """The images of the training split to train on, and those to validate with."""
+        return split(len(self._train), self._settings.validation, self._experiment.seed)
+
+    def _loader(self, source: Source, indices: Array, *, augment: Sequence[Augmentation] = (), shuffle: bool) -> Loader:
+        return Loader(
+            source,
+            indices,
+            self._settings.batch_size,
+            seed=self._experiment.seed,
+            augment=augment,
+            normalize=self.normalize,
+            device=self._device,
+            dtype=np.dtype(self._experiment.precision),
+            shuffle=shuffle,
+            workers=self._settings.workers,
+        )

@@ -1,0 +1,169 @@
+"""The training loop: batch, forward, loss, backward, update; validation after every epoch; checkpoints on the way.
+
+All randomness is a function of (seed, step or epoch, place), so a `Trainer` is its counters (`Progress`) and its
+arrays; one that is restored from a checkpoint goes on as if it had never stopped, to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from gpucnn.backend import Array, Device, to_numpy
+from gpucnn.config.experiment import Experiment
+from gpucnn.errors import NonFiniteError
+from gpucnn.random import Step
+from gpucnn.training.checkpoint import Checkpoint, Progress
+from gpucnn.training.environment import versions
+from gpucnn.training.evaluate import evaluate
+from gpucnn.training.finite import all_finite, first_gradient, first_in_forward, gradients
+from gpucnn.training.metrics import STEPS_A_LINE, Metrics, epoch_row, step_metrics
+from gpucnn.training.observer import Observer
+from gpucnn.training.parts import ExperimentData, build_model
+from gpucnn.training.resume import restore_state
+from gpucnn.training.run_folder import RunFolder
+from gpucnn.training.signals import Interrupted, Interrupts
+from gpucnn.training.stopping import improves, stops
+
+
+class Trainer:
+    """A network, what trains it, and how far it is. `restored`: the checkpoint to go on from."""
+
+    def __init__(self, experiment: Experiment, device: Device, restored: Checkpoint | None = None) -> None:
+        self.experiment, self.device = experiment, device
+        self.data = ExperimentData(experiment, device, restored)
+        self.batches = self.data.training()
+        self.validation = self.data.evaluation("validation")
+        self.model = build_model(experiment, self.data.info.shape, device)
+        self.loss, self.schedule = experiment.loss.build(), experiment.schedule.build()
+        self.loss.check(self.model.output_shape, len(self.data.info.classes))
+        self.optimizer = experiment.optimizer.build()
+        self.optimizer.build(self.model.params)
+        self.progress = Progress()
+        self._saved: tuple[int, int] | None = None  # the moment (step, epoch) of the last checkpoint written
+        self._path = Path()
+        if restored:
+            self.model.load(restored.weights)
+            restore_state(self.optimizer, restored.optimizer, device)
+            self.progress = replace(restored.progress)
+
+    def fit(self, folder: RunFolder, metrics: Metrics, observer: Observer, interrupts: Interrupts) -> None:
+        """Train to the last epoch, or until early stopping.
+
+        Raises Interrupted after a signal and NonFiniteError where training diverges, both with a checkpoint written.
+        """
+        self.folder, self.metrics, self.observer, self.interrupts = folder, metrics, observer, interrupts
+        try:
+            with np.errstate(all="ignore"):  # what overflows shows in the loss or in the gradients, and is looked for
+                while not self.finished:
+                    self.train_epoch()
+                    self.finish_epoch()
+            self.save()
+        except Interrupted as stop:
+            done = f"{stop} after step {self.progress.step}; checkpoint: {self.save()}"
+            raise Interrupted(stop.signal, f"{done}; to go on: --run-dir {folder.path} --resume") from None
+        except NonFiniteError as error:
+            raise NonFiniteError(f"{error}\n{self._save_last_good()}") from None
+
+    def train_epoch(self) -> None:
+        """Train on the rest of the epoch's batches."""
+        p, every = self.progress, self.experiment.training.checkpoint_every
+        self.observer.epoch_started(p.epoch + 1, len(self.batches))
+        started = time.perf_counter()
+        for x, labels in self.batches.batches(p.epoch, start=p.batch):
+            ready = time.perf_counter()
+            lr = self.learning_rate(p.step)
+            loss, correct = self.step(x, labels, lr)
+            p.count(len(labels), loss, correct, time.perf_counter() - started, ready - started)
+            if p.step % STEPS_A_LINE == 0:
+                self.metrics.add("step", {"epoch": p.epoch + 1, "step": p.step, "loss": loss, "lr": lr})
+            self.observer.step(step_metrics(p, len(self.batches), lr))
+            if not isinstance(every, int) and p.step % every.steps == 0:
+                self.save()
+            self.interrupts.check()
+            started = time.perf_counter()
+
+    def step(self, x: Array, labels: Array, lr: float) -> tuple[float, int]:
+        """Update the weights by one batch; return its loss and how many of its images were classified right."""
+        step = Step(self.experiment.seed, self.progress.step)
+        statistics = {path: array.copy() for path, array in self.model.state.items()}
+        scores, saved = self.model.forward(x, train=step)
+        loss, saved_loss = self.loss.forward(scores, labels)
+        value = float(loss)
+        if not math.isfinite(value):
+            raise self._diverged(f"the loss is {value}", x, step, statistics)
+        self.model.zero_grad()
+        self.model.backward(self.loss.backward(saved_loss), saved)
+        if not all_finite(gradients(self.model.params).values()):
+            raise self._diverged("a gradient is not finite", x, step, statistics)
+        self.optimizer.update(self.model.params, lr=lr, step=step.index)
+        return value, int((scores.argmax(axis=1) == labels).sum())
+
+    def finish_epoch(self) -> None:
+        """Validate, record the epoch, and write the checkpoints that are due."""
+        p, training = self.progress, self.experiment.training
+        found = None
+        if self.validation:
+            found = evaluate(self.model, self.loss, self.validation, between=self.interrupts.check)
+        row = epoch_row(p, self.learning_rate(p.step - 1), found)
+        improved = found is not None and improves(found, p, training.early_stopping)
+        p.next_epoch()
+        self.metrics.add("epoch", row)
+        if improved:
+            self.folder.save(self.checkpoint(), best=True)
+        if isinstance(training.checkpoint_every, int) and p.epoch % training.checkpoint_every == 0:
+            self.save()
+        self.observer.epoch_finished(row)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are trained, or early stopping has ended training."""
+        training = self.experiment.training
+        return self.progress.epoch >= training.epochs or stops(self.progress, training.early_stopping)
+
+    def learning_rate(self, step: int) -> float:
+        """Return the learning rate of a step: the optimizer's, times the schedule's factor."""
+        total = self.experiment.training.epochs * len(self.batches)
+        return float(self.optimizer.lr * self.schedule.factor(step, total))
+
+    def checkpoint(self) -> Checkpoint:
+        """Return all that this trainer is."""
+        return Checkpoint(
+            weights=self.model.arrays(),
+            optimizer={key: to_numpy(array) for key, array in self.optimizer.state.items()},
+            progress=replace(self.progress),
+            config=self.experiment.dump(),
+            classes=self.data.info.classes,
+            input_shape=self.data.info.shape,
+            image_dtype=self.data.image_dtype,
+            normalize=self.data.normalize.dump() if self.data.normalize else None,
+            versions=versions(),
+        )
+
+    def save(self) -> Path:
+        """Write a checkpoint of this moment, where there is none yet; return where it is."""
+        moment = (self.progress.step, self.progress.epoch)
+        if self._saved != moment:
+            self.metrics.sync()
+            self._path, self._saved = self.folder.save(self.checkpoint()), moment
+        return self._path
+
+    def _diverged(self, what: str, x: Array, step: Step, statistics: dict[str, Array]) -> NonFiniteError:
+        """Return the error that says where it began, with the model as it was before this step's forward pass."""
+        where = first_in_forward(self.model, x, step) or first_gradient(self.model.params) or "the loss itself"
+        self.model.load(self.model.arrays() | {path: to_numpy(array) for path, array in statistics.items()})
+        p = self.progress
+        return NonFiniteError(
+            f"{what} in step {p.step + 1} (epoch {p.epoch + 1}, batch {p.batch + 1}): the first value that is infinite "
+            f"or not a number is in {where}. Training stopped before the update. Lower the learning rate (it was "
+            f"{self.learning_rate(p.step):.3g}), add warm-up to the schedule, or look at the data"
+        )
+
+    def _save_last_good(self) -> str:
+        if all_finite(self.model.arrays().values()):
+            return f"the state after step {self.progress.step} is in {self.save()}"
+        return f"the last update had already spoilt the weights; earlier checkpoints are in {self.folder.path}"
