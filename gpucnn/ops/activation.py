@@ -6,8 +6,10 @@ Every pair has the form `NAME(x) -> y` and `NAME_backward(dy, x, y) -> dx`.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from gpucnn.backend import Array, array_module
+from gpucnn.ops.checks import check_dtypes
 from gpucnn.ops.erf import erf
 
 SCALED_TANH_A, SCALED_TANH_B = 1.7159, 2.0 / 3.0
@@ -15,7 +17,7 @@ SCALED_TANH_A, SCALED_TANH_B = 1.7159, 2.0 / 3.0
 
 def relu(x: Array) -> Array:
     """Return max(x, 0); its derivative at 0 is taken as 0."""
-    y: Array = array_module(x).maximum(x, x.dtype.type(0))
+    y: Array = _module(x).maximum(x, x.dtype.type(0))
     return y
 
 
@@ -26,7 +28,7 @@ def relu_backward(dy: Array, x: Array, y: Array) -> Array:
 
 def leaky_relu(x: Array, *, slope: float = 0.01) -> Array:
     """Return x where x > 0, else slope x."""
-    y: Array = array_module(x).where(x > 0, x, slope * x)
+    y: Array = _module(x).where(x > 0, x, slope * x)
     return y
 
 
@@ -38,7 +40,7 @@ def leaky_relu_backward(dy: Array, x: Array, y: Array, *, slope: float = 0.01) -
 
 def sigmoid(x: Array) -> Array:
     """Return 1 / (1 + e^-x), as (1 + tanh(x/2)) / 2, which cannot overflow."""
-    y: Array = array_module(x).tanh(0.5 * x)
+    y: Array = _module(x).tanh(0.5 * x)
     y += 1
     y *= 0.5
     return y
@@ -52,7 +54,7 @@ def sigmoid_backward(dy: Array, x: Array, y: Array) -> Array:
 
 def tanh(x: Array) -> Array:
     """Return tanh x."""
-    y: Array = array_module(x).tanh(x)
+    y: Array = _module(x).tanh(x)
     return y
 
 
@@ -67,7 +69,7 @@ def scaled_tanh(x: Array) -> Array:
 
     Source: Y. LeCun et al., "Efficient BackProp", 1998.
     """
-    y: Array = array_module(x).tanh(SCALED_TANH_B * x)
+    y: Array = _module(x).tanh(SCALED_TANH_B * x)
     y *= SCALED_TANH_A
     return y
 
@@ -79,7 +81,7 @@ def scaled_tanh_backward(dy: Array, x: Array, y: Array) -> Array:
 
 def softplus(x: Array) -> Array:
     """Return log(1 + e^x), as max(x, 0) + log(1 + e^-|x|), which cannot overflow."""
-    xp = array_module(x)
+    xp = _module(x)
     y: Array = xp.log1p(xp.exp(-xp.abs(x)))
     y += relu(x)
     return y
@@ -92,7 +94,7 @@ def softplus_backward(dy: Array, x: Array, y: Array) -> Array:
 
 def elu(x: Array, *, alpha: float = 1.0) -> Array:
     """Return x where x > 0, else alpha (e^x - 1). Source: D. Clevert et al., arXiv:1511.07289."""
-    xp = array_module(x)
+    xp = _module(x)
     y: Array = xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, x.dtype.type(0))))
     return y
 
@@ -108,7 +110,9 @@ def gelu(x: Array) -> Array:
 
     Source: D. Hendrycks and K. Gimpel, arXiv:1606.08415.
     """
-    return x * _normal_cdf(x)
+    check_dtypes(x=x)
+    y: Array = x * _normal_cdf(x)
+    return y
 
 
 def gelu_backward(dy: Array, x: Array, y: Array) -> Array:
@@ -134,3 +138,9 @@ def silu_backward(dy: Array, x: Array, y: Array) -> Array:
 def _normal_cdf(x: Array) -> Array:
     cdf: Array = 0.5 * (1 + erf(x * math.sqrt(0.5)))
     return cdf
+
+
+def _module(x: Array) -> Any:
+    """Return the array module of x, which must be of float32 or float64."""
+    check_dtypes(x=x)
+    return array_module(x)

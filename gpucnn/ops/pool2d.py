@@ -46,7 +46,8 @@ def max_pool2d(
     # Each tap that holds the maximum votes with taps - tap, so that the largest vote is the first maximum's:
     # arithmetic on bytes is several times faster than a masked assignment.
     votes: Array = xp.zeros(y.shape, index_type)
-    for r, s, view in window.taps(padded):
+    unequal = pad(x, window.pads, np.nan)  # so that padding never votes, not even in a window of minus infinities
+    for r, s, view in window.taps(unequal):
         vote = (view == y).view(xp.uint8).astype(index_type, copy=False)
         xp.maximum(votes, vote * index_type(taps - r * window.kernel[1] - s), out=votes)
     return y, index_type(taps) - votes

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from oracles import activation as oracle
 
 from gpucnn import ops
+from gpucnn.errors import ArgumentError
 
 NAMES = sorted(oracle.ACTIVATIONS)
 ARGUMENTS = {"leaky_relu": {"slope": 0.2}, "elu": {"alpha": 1.7}}
@@ -55,6 +56,12 @@ def test_an_activation_is_its_formula_forward_and_backward(name, dtype, seed, la
 )
 def test_a_value_known_by_heart(name, x, y):
     assert getattr(ops, name)(np.array([x])).item() == pytest.approx(y, abs=5e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whole_numbers_are_refused(name):
+    with pytest.raises(ArgumentError, match="x has dtype int64: it must be float32 or float64"):
+        getattr(ops, name)(np.arange(3))
 
 
 def test_relu_at_zero_passes_no_gradient():

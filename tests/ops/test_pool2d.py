@@ -52,6 +52,13 @@ def test_max_pooling_is_the_loops_ties_and_nan_included(case, dtype, seed, layou
     assert_near(dx, expected, dtype, size, most_windows(case))
 
 
+def test_padding_is_not_the_maximum_even_of_a_window_of_minus_infinities():
+    x = np.full((1, 2, 2, 1), -np.inf)
+    y, index = ops.max_pool2d(x, 3, stride=2, padding=1)
+    assert y.ravel().tolist() == [-np.inf]
+    assert index.ravel().tolist() == [4]  # the image's first element, in the middle of the window
+
+
 @many
 @given(pools(), dtypes, seeds, layouts, st.sampled_from(["avg", "avg without padding", "sum"]))
 @example(OVERLAPPING, np.float32, 0, "C order", "avg")
