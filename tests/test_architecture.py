@@ -15,13 +15,14 @@ import gpucnn
 ROOT = Path(gpucnn.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-GROUND = ["errors", "problems", "resources", "backend", "arguments", "random", "registry"]
+GROUND = ["errors", "problems", "resources", "backend", "dispatch", "arguments", "random", "registry"]
 PARTS = ["layers", "losses", "optimizers", "schedules", "augment"]
 BELOW: dict[str, list[str]] = {
     "errors": [],
     "problems": [],
     "resources": ["errors", "problems"],
     "backend": ["errors"],
+    "dispatch": ["errors", "backend"],
     "arguments": [],
     "random": ["backend"],
     "registry": ["errors", "problems"],

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from gpucnn import ops
 from gpucnn.arguments import Fraction
-from gpucnn.backend import Array, array_module
+from gpucnn.backend import Array
 from gpucnn.layers.base import Layer
 from gpucnn.random import Step
 
 
 class Dropout(Layer, name="dropout"):
-    """y = x m / (1 - rate) with m = 0 at random elements, each with probability `rate`; y = x when evaluating.
+    """y = x m while training, with m = 0 at random elements and 1 / (1 - rate) at the others; y = x when evaluating.
+
+    rate: the probability that an element is dropped, from 0 to below 1.
 
     The mask is a function of the seed, the step and the layer's path: the same on every device, in every precision,
     and in a run that is resumed.
-
-    Source: N. Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", JMLR 15, 2014.
     """
 
     transparent = True
@@ -28,13 +27,11 @@ class Dropout(Layer, name="dropout"):
         self.rate = rate
 
     def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
-        """Return y; backward needs m / (1 - rate)."""
+        """Return y; backward needs the mask m."""
         if train is None or self.rate == 0:
             return x, None
-        kept = train.stream(self.path).uniform(x.shape, np.float32, array_module(x)) >= self.rate
-        mask = kept * x.dtype.type(1 / (1 - self.rate))
-        return x * mask, mask
+        return ops.dropout(x, self.rate, train.stream(self.path))
 
     def backward(self, dy: Array, saved: Any) -> Array:
-        """Return dy m / (1 - rate)."""
-        return dy if saved is None else dy * saved
+        """Return dy m."""
+        return dy if saved is None else ops.dropout_backward(dy, saved)

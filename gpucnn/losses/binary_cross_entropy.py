@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from gpucnn.backend import Array, array_module
-from gpucnn.losses.base import Loss, one_hot
+from gpucnn.losses.base import Loss
+from gpucnn.ops.labels import one_hot
 from gpucnn.ops.softmax import softmax
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from gpucnn.backend import Array, array_module
 from gpucnn.errors import ArgumentError
-from gpucnn.losses.base import Loss, one_hot
+from gpucnn.losses.base import Loss
+from gpucnn.ops.labels import one_hot
 
 
 class MSE(Loss, name="mse"):

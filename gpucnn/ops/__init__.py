@@ -35,7 +35,10 @@ from gpucnn.ops.conv2d import (
     conv2d_backward_weight,
     conv2d_output_shape,
 )
+from gpucnn.ops.cross_entropy import cross_entropy, cross_entropy_backward
 from gpucnn.ops.dense import dense, dense_backward_bias, dense_backward_data, dense_backward_weight
+from gpucnn.ops.dropout import dropout, dropout_backward
+from gpucnn.ops.finite import count_nonfinite
 from gpucnn.ops.pool2d import (
     avg_pool2d,
     avg_pool2d_backward,
@@ -48,8 +51,10 @@ from gpucnn.ops.pool2d import (
     sum_pool2d_backward,
 )
 from gpucnn.ops.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
+from gpucnn.ops.update import adam_update, sgd_update
 
 __all__ = [
+    "adam_update",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm_backward",
@@ -60,10 +65,15 @@ __all__ = [
     "conv2d_backward_data",
     "conv2d_backward_weight",
     "conv2d_output_shape",
+    "count_nonfinite",
+    "cross_entropy",
+    "cross_entropy_backward",
     "dense",
     "dense_backward_bias",
     "dense_backward_data",
     "dense_backward_weight",
+    "dropout",
+    "dropout_backward",
     "elu",
     "elu_backward",
     "gelu",
@@ -81,6 +91,7 @@ __all__ = [
     "relu_backward",
     "scaled_tanh",
     "scaled_tanh_backward",
+    "sgd_update",
     "sigmoid",
     "sigmoid_backward",
     "silu",

@@ -9,35 +9,41 @@ import math
 from typing import Any
 
 from gpucnn.backend import Array, array_module
+from gpucnn.dispatch import operation
 from gpucnn.ops.checks import check_dtypes
 from gpucnn.ops.erf import erf
 
 SCALED_TANH_A, SCALED_TANH_B = 1.7159, 2.0 / 3.0
 
 
+@operation
 def relu(x: Array) -> Array:
     """Return max(x, 0); its derivative at 0 is taken as 0."""
     y: Array = _module(x).maximum(x, x.dtype.type(0))
     return y
 
 
+@operation
 def relu_backward(dy: Array, x: Array, y: Array) -> Array:
     """Return dy where y > 0, else 0."""
     return dy * (y > 0)
 
 
+@operation
 def leaky_relu(x: Array, *, slope: float = 0.01) -> Array:
     """Return x where x > 0, else slope x."""
     y: Array = _module(x).where(x > 0, x, slope * x)
     return y
 
 
+@operation
 def leaky_relu_backward(dy: Array, x: Array, y: Array, *, slope: float = 0.01) -> Array:
     """Return dy where x > 0, else slope dy."""
     dx: Array = array_module(x).where(x > 0, dy, slope * dy)
     return dx
 
 
+@operation
 def sigmoid(x: Array) -> Array:
     """Return 1 / (1 + e^-x), as (1 + tanh(x/2)) / 2, which cannot overflow."""
     y: Array = _module(x).tanh(0.5 * x)
@@ -46,24 +52,28 @@ def sigmoid(x: Array) -> Array:
     return y
 
 
+@operation
 def sigmoid_backward(dy: Array, x: Array, y: Array) -> Array:
     """Return dy y (1 - y)."""
     dx: Array = dy * y * (1 - y)
     return dx
 
 
+@operation
 def tanh(x: Array) -> Array:
     """Return tanh x."""
     y: Array = _module(x).tanh(x)
     return y
 
 
+@operation
 def tanh_backward(dy: Array, x: Array, y: Array) -> Array:
     """Return dy (1 - y^2)."""
     dx: Array = dy * (1 - y * y)
     return dx
 
 
+@operation
 def scaled_tanh(x: Array) -> Array:
     """Return 1.7159 tanh(2x/3): f(1) = 1 and f(-1) = -1, so that outputs keep a variance near 1.
 
@@ -74,11 +84,13 @@ def scaled_tanh(x: Array) -> Array:
     return y
 
 
+@operation
 def scaled_tanh_backward(dy: Array, x: Array, y: Array) -> Array:
     """Return dy b (a - y^2 / a) with a = 1.7159, b = 2/3."""
     return dy * (SCALED_TANH_A * SCALED_TANH_B - (SCALED_TANH_B / SCALED_TANH_A) * y * y)
 
 
+@operation
 def softplus(x: Array) -> Array:
     """Return log(1 + e^x), as max(x, 0) + log(1 + e^-|x|), which cannot overflow."""
     xp = _module(x)
@@ -87,11 +99,14 @@ def softplus(x: Array) -> Array:
     return y
 
 
+@operation
 def softplus_backward(dy: Array, x: Array, y: Array) -> Array:
     """Return dy sigmoid(x)."""
-    return dy * sigmoid(x)
+    dx: Array = dy * sigmoid(x)
+    return dx
 
 
+@operation
 def elu(x: Array, *, alpha: float = 1.0) -> Array:
     """Return x where x > 0, else alpha (e^x - 1). Source: D. Clevert et al., arXiv:1511.07289."""
     xp = _module(x)
@@ -99,12 +114,14 @@ def elu(x: Array, *, alpha: float = 1.0) -> Array:
     return y
 
 
+@operation
 def elu_backward(dy: Array, x: Array, y: Array, *, alpha: float = 1.0) -> Array:
     """Return dy where x > 0, else dy (y + alpha)."""
     dx: Array = array_module(x).where(x > 0, dy, dy * (y + alpha))
     return dx
 
 
+@operation
 def gelu(x: Array) -> Array:
     """Return x Phi(x), Phi the normal distribution's, exactly: x (1 + erf(x / sqrt 2)) / 2.
 
@@ -115,6 +132,7 @@ def gelu(x: Array) -> Array:
     return y
 
 
+@operation
 def gelu_backward(dy: Array, x: Array, y: Array) -> Array:
     """Return dy (Phi(x) + x phi(x)), phi the normal density."""
     density = array_module(x).exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
@@ -122,12 +140,14 @@ def gelu_backward(dy: Array, x: Array, y: Array) -> Array:
     return dx
 
 
+@operation
 def silu(x: Array) -> Array:
     """Return x sigmoid(x), also called swish. Source: P. Ramachandran et al., arXiv:1710.05941."""
     y: Array = x * sigmoid(x)
     return y
 
 
+@operation
 def silu_backward(dy: Array, x: Array, y: Array) -> Array:
     """Return dy (s + y (1 - s)) with s = sigmoid(x)."""
     s = sigmoid(x)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gpucnn.backend import Array, array_module
+from gpucnn.dispatch import operation
 from gpucnn.errors import ShapeError
 from gpucnn.ops.checks import check_dtypes
 from gpucnn.ops.sums import sum_rows
@@ -40,16 +41,24 @@ def batch_norm_train(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> 
     (array([-1.,  1.]), array([2.]), array([1.]))
     """
     _check(x, gamma, beta)
-    count = x.size // x.shape[-1]
-    if count < 2:
+    if x.size // x.shape[-1] < 2:
         raise ShapeError(f"x has shape {x.shape}: batch_norm needs two or more elements a channel to train on")
+    y, mean, var, saved = _batch_norm_train(x, gamma, beta, eps)
+    return y, mean, var, Saved(*saved)
+
+
+@operation
+def _batch_norm_train(
+    x: Array, gamma: Array, beta: Array, eps: float
+) -> tuple[Array, Array, Array, tuple[Array, Array, Array]]:
+    count = x.size // x.shape[-1]
     mean = sum_rows(x) / count
     deviation = x - mean
     var = sum_rows(deviation * deviation) / count
     inverse = 1.0 / array_module(x).sqrt(var + eps)
     y = deviation * (gamma * inverse)
     y += beta
-    return y, mean, var, Saved(deviation, inverse, gamma)
+    return y, mean, var, (deviation, inverse, gamma)
 
 
 def batch_norm_eval(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float = 1e-5) -> Array:
@@ -61,6 +70,11 @@ def batch_norm_eval(x: Array, gamma: Array, beta: Array, mean: Array, var: Array
     array([[3.]])
     """
     _check(x, gamma, beta)
+    return _batch_norm_eval(x, gamma, beta, mean, var, eps)
+
+
+@operation
+def _batch_norm_eval(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float) -> Array:
     scale = gamma / array_module(x).sqrt(var + eps)
     y: Array = x * scale
     y += beta - mean * scale
@@ -69,9 +83,15 @@ def batch_norm_eval(x: Array, gamma: Array, beta: Array, mean: Array, var: Array
 
 def batch_norm_backward(dy: Array, saved: Saved) -> tuple[Array, Array, Array]:
     """Return dx, dgamma (C,) and dbeta (C,), given dy and what `batch_norm_train` returned."""
+    check_dtypes(dy=dy, deviation=saved.deviation)
+    if dy.shape != saved.deviation.shape:
+        raise ShapeError(f"dy has shape {dy.shape}: it must be that of x, {saved.deviation.shape}")
+    return _batch_norm_backward(dy, saved)
+
+
+@operation
+def _batch_norm_backward(dy: Array, saved: Saved) -> tuple[Array, Array, Array]:
     deviation, inverse, gamma = saved
-    if dy.shape != deviation.shape:
-        raise ShapeError(f"dy has shape {dy.shape}: it must be that of x, {deviation.shape}")
     count = dy.size // dy.shape[-1]
     dbeta = sum_rows(dy)
     dgamma = sum_rows(dy * deviation) * inverse

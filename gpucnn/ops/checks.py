@@ -9,9 +9,12 @@ from gpucnn.errors import ArgumentError, ShapeError
 
 
 def check_dtypes(**arrays: Array) -> None:
-    """Raise unless all are arrays of one dtype, float32 or float64."""
+    """Raise unless all are arrays of one module, NumPy or CuPy, and of one dtype, float32 or float64."""
+    modules = {name: array_module(array).__name__ for name, array in arrays.items()}
+    if len(set(modules.values())) > 1:
+        listed = ", ".join(f"{name} {module}" for name, module in modules.items())
+        raise ArgumentError(f"arrays of different modules ({listed}): move them all to one device first")
     for name, array in arrays.items():
-        array_module(array)  # refuses what is no array
         if array.dtype not in (np.float32, np.float64):
             raise ArgumentError(f"{name} has dtype {array.dtype}: it must be float32 or float64; convert it first")
     if len({array.dtype for array in arrays.values()}) > 1:

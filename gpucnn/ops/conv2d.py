@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn.backend import Array, Shape, array_module
+from gpucnn.dispatch import operation
 from gpucnn.errors import ArgumentError, ShapeError
 from gpucnn.ops.checks import check_images
 from gpucnn.ops.sums import sum_rows
@@ -64,7 +65,7 @@ def conv2d(
     window = _window(x.shape, w.shape, stride, padding, dilation, groups)
     if b is not None and (b.shape != w.shape[:1] or b.dtype != x.dtype):
         raise ShapeError(f"b has shape {b.shape} and dtype {b.dtype}: it must be ({w.shape[0]},) and {x.dtype}")
-    return _correlate(x, w, b, window, groups)
+    return _conv2d(x, w, b, window, groups)
 
 
 def conv2d_backward_data(
@@ -94,6 +95,11 @@ def conv2d_backward_data(
     check_images(dy=dy, w=w)
     window = _window(x_shape, w.shape, stride, padding, dilation, groups)
     _check_dy(dy, x_shape, w.shape, window)
+    return _conv2d_backward_data(dy, w, x_shape, window, groups)
+
+
+@operation
+def _conv2d_backward_data(dy: Array, w: Array, x_shape: Shape, window: Window, groups: int) -> Array:
     phases = [(rows, columns) for rows in _phases(window, 0) for columns in _phases(window, 1)]
     dx: Array = array_module(dy).zeros(x_shape, dy.dtype)
     for rows, columns in phases:
@@ -130,6 +136,11 @@ def conv2d_backward_weight(
     check_images(x=x, dy=dy)
     window = _window(x.shape, w_shape, stride, padding, dilation, groups)
     _check_dy(dy, x.shape, w_shape, window)
+    return _conv2d_backward_weight(x, dy, w_shape, window, groups)
+
+
+@operation
+def _conv2d_backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window, groups: int) -> Array:
     xp, (k, r, s, depth) = array_module(x), w_shape
     if depth == 1 and groups > 1:
         return _depthwise_backward_weight(x, dy, window, groups)
@@ -167,6 +178,11 @@ def conv2d_output_shape(
     """
     window = _window(x_shape, w_shape, stride, padding, dilation, groups)
     return x_shape[0], *window.output, w_shape[0]
+
+
+@operation
+def _conv2d(x: Array, w: Array, b: Array | None, window: Window, groups: int) -> Array:
+    return _correlate(x, w, b, window, groups)
 
 
 def _correlate(x: Array, w: Array, b: Array | None, window: Window, groups: int) -> Array:

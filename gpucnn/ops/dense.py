@@ -6,6 +6,7 @@ x (N, in), w (out, in), b (out,), y (N, out):  y = x w^T + b,  dx = dy w,  dw = 
 from __future__ import annotations
 
 from gpucnn.backend import Array
+from gpucnn.dispatch import operation
 from gpucnn.errors import ShapeError
 from gpucnn.ops.checks import check_dtypes
 from gpucnn.ops.sums import sum_rows
@@ -19,10 +20,15 @@ def dense(x: Array, w: Array, b: Array | None = None) -> Array:
     array([[11.5, 17. ]])
     """
     _check(x, w, "x", "w", x.shape[-1:] == w.shape[-1:])
+    if b is not None and (b.shape != w.shape[:1] or b.dtype != x.dtype):
+        raise ShapeError(f"b has shape {b.shape} and dtype {b.dtype}: it must be ({w.shape[0]},) and {x.dtype}")
+    return _dense(x, w, b)
+
+
+@operation
+def _dense(x: Array, w: Array, b: Array | None) -> Array:
     y: Array = x @ w.T
     if b is not None:
-        if b.shape != w.shape[:1] or b.dtype != x.dtype:
-            raise ShapeError(f"b has shape {b.shape} and dtype {b.dtype}: it must be ({w.shape[0]},) and {x.dtype}")
         y += b
     return y
 
@@ -30,6 +36,11 @@ def dense(x: Array, w: Array, b: Array | None = None) -> Array:
 def dense_backward_data(dy: Array, w: Array) -> Array:
     """Return dx (N, in) = dy (N, out) times w (out, in)."""
     _check(dy, w, "dy", "w", dy.shape[-1:] == w.shape[:1])
+    return _dense_backward_data(dy, w)
+
+
+@operation
+def _dense_backward_data(dy: Array, w: Array) -> Array:
     dx: Array = dy @ w
     return dx
 
@@ -37,6 +48,11 @@ def dense_backward_data(dy: Array, w: Array) -> Array:
 def dense_backward_weight(x: Array, dy: Array) -> Array:
     """Return dw (out, in) = the transpose of dy (N, out) times x (N, in)."""
     _check(x, dy, "x", "dy", x.shape[:1] == dy.shape[:1])
+    return _dense_backward_weight(x, dy)
+
+
+@operation
+def _dense_backward_weight(x: Array, dy: Array) -> Array:
     dw: Array = dy.T @ x
     return dw
 

@@ -12,12 +12,18 @@ Where windows overlap, gradients add up.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from gpucnn.backend import Array, Shape, array_module
+from gpucnn.dispatch import operation
 from gpucnn.errors import ArgumentError, ShapeError
-from gpucnn.ops.checks import check_images
+from gpucnn.ops.checks import check_dtypes, check_images
 from gpucnn.ops.window import PaddingLike, PairLike, Window, pad, unpad
+
+Weight = Literal["sum", "mean", "mean_inside"]
+"""By what a window's sum is multiplied: 1, 1 / (R*S), or 1 / (how many of its positions lie in the image)."""
 
 
 def max_pool2d(
@@ -34,7 +40,11 @@ def max_pool2d(
     (7.0, 1)
     """
     check_images(x=x)
-    window = _pool_window(x.shape, kernel_size, stride, padding)
+    return _max_pool2d(x, pool_window(x.shape, kernel_size, stride, padding))
+
+
+@operation
+def _max_pool2d(x: Array, window: Window) -> tuple[Array, Array]:
     xp, padded, taps = array_module(x), pad(x, window.pads, -np.inf), window.kernel[0] * window.kernel[1]
     y: Array = xp.empty((len(x), *window.output, x.shape[3]), x.dtype)
     for r, s, view in window.taps(padded):
@@ -68,11 +78,16 @@ def max_pool2d_backward(
     array([[0., 0.],
            [5., 0.]])
     """
-    window = _pool_window(x_shape, kernel_size, stride, padding)
+    window = pool_window(x_shape, kernel_size, stride, padding)
     check_images(dy=dy)
     _check_dy(dy, x_shape, window)
     if index.shape != dy.shape:
         raise ShapeError(f"index has shape {index.shape}: it must be that of dy, {dy.shape}")
+    return _max_pool2d_backward(dy, index, x_shape, window)
+
+
+@operation
+def _max_pool2d_backward(dy: Array, index: Array, x_shape: Shape, window: Window) -> Array:
     dx = _padded_zeros(dy, window)
     for r, s, view in window.taps(dx):
         chosen = index == r * window.kernel[1] + s
@@ -90,11 +105,7 @@ def sum_pool2d(x: Array, kernel_size: PairLike, *, stride: PairLike | None = Non
     array([4., 4., 4., 4.])
     """
     check_images(x=x)
-    window = _pool_window(x.shape, kernel_size, stride, padding)
-    y: Array = array_module(x).zeros((len(x), *window.output, x.shape[3]), x.dtype)
-    for _, _, view in window.taps(pad(x, window.pads)):
-        y += view
-    return y
+    return _sum_pool2d(x, pool_window(x.shape, kernel_size, stride, padding), "sum")
 
 
 def sum_pool2d_backward(
@@ -105,13 +116,10 @@ def sum_pool2d_backward(
     >>> sum_pool2d_backward(np.ones((1, 1, 2, 1)), (1, 1, 3, 1), (1, 2), stride=1).ravel()
     array([1., 2., 1.])
     """
-    window = _pool_window(x_shape, kernel_size, stride, padding)
+    window = pool_window(x_shape, kernel_size, stride, padding)
     check_images(dy=dy)
     _check_dy(dy, x_shape, window)
-    dx = _padded_zeros(dy, window)
-    for _, _, view in window.taps(dx):
-        view += dy
-    return unpad(dx, window.pads)
+    return _sum_pool2d_backward(dy, x_shape, window, "sum")
 
 
 def avg_pool2d(
@@ -127,9 +135,9 @@ def avg_pool2d(
     >>> avg_pool2d(np.arange(4.0).reshape(1, 2, 2, 1), 2).item()
     1.5
     """
-    y = sum_pool2d(x, kernel_size, stride=stride, padding=padding)
-    y *= _weights(x, _pool_window(x.shape, kernel_size, stride, padding), count_include_pad)
-    return y
+    check_images(x=x)
+    window = pool_window(x.shape, kernel_size, stride, padding)
+    return _sum_pool2d(x, window, "mean" if count_include_pad else "mean_inside")
 
 
 def avg_pool2d_backward(
@@ -147,10 +155,29 @@ def avg_pool2d_backward(
     array([2., 2., 2., 2.])
     """
     check_images(dy=dy)
-    window = _pool_window(x_shape, kernel_size, stride, padding)
+    window = pool_window(x_shape, kernel_size, stride, padding)
     _check_dy(dy, x_shape, window)
-    weights = _weights(dy, window, count_include_pad)
-    return sum_pool2d_backward(dy * weights, x_shape, kernel_size, stride=stride, padding=padding)
+    return _sum_pool2d_backward(dy, x_shape, window, "mean" if count_include_pad else "mean_inside")
+
+
+@operation
+def _sum_pool2d(x: Array, window: Window, weight: Weight) -> Array:
+    y: Array = array_module(x).zeros((len(x), *window.output, x.shape[3]), x.dtype)
+    for _, _, view in window.taps(pad(x, window.pads)):
+        y += view
+    if weight != "sum":
+        y *= _weights(x, window, weight)
+    return y
+
+
+@operation
+def _sum_pool2d_backward(dy: Array, x_shape: Shape, window: Window, weight: Weight) -> Array:
+    if weight != "sum":
+        dy = dy * _weights(dy, window, weight)
+    dx = _padded_zeros(dy, window)
+    for _, _, view in window.taps(dx):
+        view += dy
+    return unpad(dx, window.pads)
 
 
 def global_avg_pool2d(x: Array) -> Array:
@@ -160,6 +187,11 @@ def global_avg_pool2d(x: Array) -> Array:
     array([[1.5]])
     """
     check_images(x=x)
+    return _global_avg_pool2d(x)
+
+
+@operation
+def _global_avg_pool2d(x: Array) -> Array:
     mean: Array = x.mean(axis=(1, 2))
     return mean
 
@@ -170,11 +202,17 @@ def global_avg_pool2d_backward(dy: Array, x_shape: Shape) -> Array:
     >>> global_avg_pool2d_backward(np.array([[6.0]]), (1, 2, 3, 1)).ravel()
     array([1., 1., 1., 1., 1., 1.])
     """
-    xp, (n, h, w, c) = array_module(dy), x_shape
+    check_dtypes(dy=dy)
+    n, _, _, c = x_shape
     if dy.shape != (n, c):
         raise ShapeError(f"dy has shape {dy.shape}: for x {tuple(x_shape)} it must be {(n, c)}")
-    dx: Array = xp.empty(x_shape, dy.dtype)
-    dx[...] = (dy / (h * w))[:, None, None, :]
+    return _global_avg_pool2d_backward(dy, x_shape)
+
+
+@operation
+def _global_avg_pool2d_backward(dy: Array, x_shape: Shape) -> Array:
+    dx: Array = array_module(dy).empty(x_shape, dy.dtype)
+    dx[...] = (dy / (x_shape[1] * x_shape[2]))[:, None, None, :]
     return dx
 
 
@@ -186,11 +224,11 @@ def pool2d_output_shape(
     >>> pool2d_output_shape((8, 28, 28, 3), 3, stride=2, padding=1)
     (8, 14, 14, 3)
     """
-    window = _pool_window(x_shape, kernel_size, stride, padding)
+    window = pool_window(x_shape, kernel_size, stride, padding)
     return x_shape[0], *window.output, x_shape[3]
 
 
-def _pool_window(x_shape: Shape, kernel_size: PairLike, stride: PairLike | None, padding: PaddingLike) -> Window:
+def pool_window(x_shape: Shape, kernel_size: PairLike, stride: PairLike | None, padding: PaddingLike) -> Window:
     """Return the geometry of pooling over x (N, H, W, C); raises where it does not fit."""
     if len(x_shape) != 4:
         raise ShapeError(f"x has shape {tuple(x_shape)}: it must be (N, H, W, C)")
@@ -203,9 +241,9 @@ def _pool_window(x_shape: Shape, kernel_size: PairLike, stride: PairLike | None,
     return window
 
 
-def _weights(like: Array, window: Window, count_include_pad: bool) -> Array:
+def _weights(like: Array, window: Window, weight: Weight) -> Array:
     """Return 1 / count for each window, (1, P, Q, 1) in the dtype of `like`; (1, 1, 1, 1) where all are equal."""
-    if count_include_pad or window.pads == ((0, 0), (0, 0)):
+    if weight == "mean" or window.pads == ((0, 0), (0, 0)):
         counts = np.full((1, 1), window.kernel[0] * window.kernel[1])
     else:
         rows, columns = (_inside(window, axis) for axis in (0, 1))

@@ -13,8 +13,10 @@ from __future__ import annotations
 import numpy as np
 
 from gpucnn.backend import Array, array_module
+from gpucnn.dispatch import operation
 
 
+@operation
 def softmax(x: Array) -> Array:
     """Return exp(x_k) / sum_j exp(x_j), shape (..., K).
 
@@ -27,6 +29,7 @@ def softmax(x: Array) -> Array:
     return y
 
 
+@operation
 def softmax_backward(dy: Array, y: Array) -> Array:
     """Return dx_k = y_k (dy_k - sum_j dy_j y_j), where y = softmax(x).
 
@@ -37,6 +40,7 @@ def softmax_backward(dy: Array, y: Array) -> Array:
     return dx
 
 
+@operation
 def log_softmax(x: Array) -> Array:
     """Return x_k - log sum_j exp(x_j), shape (..., K): finite for every finite x.
 
@@ -49,6 +53,7 @@ def log_softmax(x: Array) -> Array:
     return y
 
 
+@operation
 def log_softmax_backward(dy: Array, y: Array) -> Array:
     """Return dx_k = dy_k - exp(y_k) sum_j dy_j, where y = log_softmax(x).
 

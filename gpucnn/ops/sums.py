@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 from gpucnn.backend import Array, array_module
+from gpucnn.dispatch import operation
 
 
+@operation
 def sum_rows(x: Array) -> Array:
     """Return the sum of x (N, ..., C) over all axes but the last, shape (C,).
 

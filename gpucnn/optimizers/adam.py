@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
+from typing import ClassVar
 
+from gpucnn import ops
 from gpucnn.arguments import Fraction, NonNegativeFloat, PositiveFloat
-from gpucnn.backend import Array, array_module
+from gpucnn.backend import Array
 from gpucnn.optimizers.base import Optimizer
 
 
@@ -32,6 +33,8 @@ class Adam(Optimizer, name="adam"):
     """
 
     slots = ("mean", "square")
+    decoupled: ClassVar[bool] = False
+    """Whether weight decay stands beside the gradient, not in it."""
 
     def __init__(
         self,
@@ -48,26 +51,8 @@ class Adam(Optimizer, name="adam"):
     def update_one(
         self, value: Array, grad: Array, slots: dict[str, Array], lr: float, decay: float, step: int
     ) -> None:
-        """Update the weights and their moments, decay being part of the gradient."""
-        if decay:
-            decayed = value * decay
-            decayed += grad
-            grad = decayed
-        self.descend(value, grad, slots, lr, step)
-
-    def descend(self, value: Array, grad: Array, slots: dict[str, Array], lr: float, step: int) -> None:
-        """Update the weights and their moments without decay."""
-        xp = array_module(value)
-        mean, square = slots["mean"], slots["square"]
-        mean *= self.beta1
-        mean += (1 - self.beta1) * grad
-        square *= self.beta2
-        change = xp.square(grad)
-        change *= 1 - self.beta2
-        square += change
-        scale = xp.sqrt(square, out=change)
-        scale /= math.sqrt(1 - self.beta2 ** (step + 1))
-        scale += self.eps
-        change = xp.divide(mean, scale, out=scale)
-        change *= lr / (1 - self.beta1 ** (step + 1))
-        value -= change
+        """Update the weights and their moments."""
+        ops.adam_update(
+            value, grad, slots["mean"], slots["square"], lr=lr, step=step, beta1=self.beta1, beta2=self.beta2,
+            eps=self.eps, decay=decay, decoupled=self.decoupled,
+        )  # fmt: skip

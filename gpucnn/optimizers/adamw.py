@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from gpucnn.arguments import Fraction, NonNegativeFloat, PositiveFloat
-from gpucnn.backend import Array
 from gpucnn.optimizers.adam import Adam
 
 
@@ -24,6 +23,8 @@ class AdamW(Adam, name="adamw"):
     [0.85]
     """
 
+    decoupled = True
+
     def __init__(
         self,
         lr: PositiveFloat = 1e-3,
@@ -34,11 +35,3 @@ class AdamW(Adam, name="adamw"):
         decay_all: bool = False,
     ) -> None:
         super().__init__(lr, beta1, beta2, eps, weight_decay, decay_all)
-
-    def update_one(
-        self, value: Array, grad: Array, slots: dict[str, Array], lr: float, decay: float, step: int
-    ) -> None:
-        """Update the weights and their moments, decay being apart from the gradient."""
-        if decay:
-            value *= 1 - lr * decay
-        self.descend(value, grad, slots, lr, step)

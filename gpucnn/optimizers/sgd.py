@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpucnn import ops
 from gpucnn.arguments import Fraction, NonNegativeFloat, PositiveFloat
 from gpucnn.backend import Array
 from gpucnn.errors import ArgumentError
@@ -51,17 +52,5 @@ class SGD(Optimizer, name="sgd"):
         self, value: Array, grad: Array, slots: dict[str, Array], lr: float, decay: float, step: int
     ) -> None:
         """Update the weights and their velocity."""
-        if decay:
-            decayed = value * decay
-            decayed += grad
-            grad = decayed
-        change = grad
-        if self.momentum:
-            velocity = slots["velocity"]
-            velocity *= self.momentum
-            velocity += grad
-            change = velocity
-        if self.nesterov:
-            change = velocity * self.momentum
-            change += grad
-        value -= lr * change
+        velocity = slots.get("velocity")
+        ops.sgd_update(value, grad, velocity, lr=lr, momentum=self.momentum, decay=decay, nesterov=self.nesterov)

@@ -1,0 +1,129 @@
+"""The one place that decides which implementation of an operation runs, and can say why.
+
+Every operation of `gpucnn.ops` is written once in array-module code: the reference, which runs on NumPy and CuPy and
+is what a reader reads. Beside it, for the arrays of one array module, there may be a faster one: a function of the
+same name (without a leading underscore), in the module of the same name, in the package that `ROOMS` gives for the
+array module. That is all it takes to register it; it returns what the reference returns, so that any forward pairs
+with any backward, and raises NotApplicable, before it has done anything, for what it cannot do.
+
+Public operations check their arguments first and dispatch then, so that no implementation has to check them again.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Literal, ParamSpec, TypeVar, get_args
+
+from gpucnn.backend import array_module
+from gpucnn.errors import ArgumentError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Impl = Literal["auto", "reference", "fast"]
+"""auto: the faster implementation where it applies, else the reference. fast: the same, but an error where it does not
+apply. reference: always the reference."""
+
+ROOMS: dict[str, str] = {"cupy": "gpucnn.cuda"}
+"""Array module -> the package that holds faster implementations for its arrays."""
+
+_impl: ContextVar[Impl] = ContextVar("impl", default="auto")
+_log: ContextVar[list[Decision] | None] = ContextVar("log", default=None)
+
+
+class NotApplicable(Exception):  # noqa: N818 - no error: the reference runs instead
+    """Raised by a faster implementation for arguments that it does not take; its text says why."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Which implementation of an operation ran: `reference`, or the package of the faster one; why not the faster."""
+
+    operation: str
+    implementation: str
+    reason: str = ""
+
+
+def operation(reference: Callable[P, R]) -> Callable[P, R]:
+    """Make a function over arrays an operation: where a faster implementation takes its arguments, that one runs."""
+    file, name = reference.__module__.rpartition(".")[2], reference.__name__.lstrip("_")
+
+    @functools.wraps(reference)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if _impl.get() == "reference":
+            return _ran(Decision(name, "reference", "impl is reference"), reference(*args, **kwargs))
+        array = args[0] if args else next(iter(kwargs.values()), None)
+        module = array_module(array).__name__
+        faster = _find(ROOMS.get(module), file, name)
+        reason = f"there is no faster one for {module} arrays"
+        if faster is not None:
+            try:
+                result: R = faster(*args, **kwargs)
+                return _ran(Decision(name, ROOMS[module]), result)
+            except NotApplicable as why:
+                reason = str(why)
+        if _impl.get() == "fast":
+            raise ArgumentError(f"impl is fast, but {name} has to run by the reference: {reason}")
+        return _ran(Decision(name, "reference", reason), reference(*args, **kwargs))
+
+    return call
+
+
+@contextmanager
+def using(impl: Impl) -> Iterator[None]:
+    """Choose implementations in this way while entered.
+
+    >>> import numpy as np
+    >>> from gpucnn import ops
+    >>> with using("reference"):
+    ...     ops.relu(np.array([-1.0, 1.0]))
+    array([0., 1.])
+    """
+    if impl not in get_args(Impl):
+        raise ArgumentError(f"impl (={impl!r}) must be one of {', '.join(get_args(Impl))}")
+    before = _impl.set(impl)
+    try:
+        yield
+    finally:
+        _impl.reset(before)
+
+
+@contextmanager
+def recorded() -> Iterator[list[Decision]]:
+    """Note every decision while entered, in the order in which operations end.
+
+    >>> import numpy as np
+    >>> from gpucnn import ops
+    >>> with recorded() as decisions:
+    ...     _ = ops.tanh(np.zeros(1))
+    >>> print(decisions[0].operation, decisions[0].implementation, "-", decisions[0].reason)
+    tanh reference - there is no faster one for numpy arrays
+    """
+    decisions: list[Decision] = []
+    before = _log.set(decisions)
+    try:
+        yield decisions
+    finally:
+        _log.reset(before)
+
+
+def _ran(decision: Decision, result: R) -> R:
+    log = _log.get()
+    if log is not None:
+        log.append(decision)
+    return result
+
+
+@functools.cache
+def _find(room: str | None, file: str, name: str) -> Callable[..., Any] | None:
+    """Return the function `name` of the module `file` of a package, None where there is none."""
+    if room is None or importlib.util.find_spec(f"{room}.{file}") is None:
+        return None
+    found: Callable[..., Any] | None = getattr(importlib.import_module(f"{room}.{file}"), name, None)
+    return found

@@ -1,0 +1,69 @@
+"""Steps of optimizers: a parameter's new value from its gradient, in place, element by element."""
+
+from __future__ import annotations
+
+import math
+
+from gpucnn.backend import Array, array_module
+from gpucnn.dispatch import operation
+
+
+@operation
+def sgd_update(
+    value: Array, grad: Array, velocity: Array | None, *, lr: float, momentum: float, decay: float, nesterov: bool
+) -> None:
+    """Take one step of stochastic gradient descent; velocity v is None where there is no momentum m.
+
+        g = grad + decay w      v = m v + g      w = w - lr v, or w - lr (g + m v) with Nesterov's momentum
+
+    >>> import numpy as np
+    >>> w, v = np.array([1.0]), np.array([0.0])
+    >>> sgd_update(w, np.array([0.5]), v, lr=0.1, momentum=0.9, decay=0.0, nesterov=False)
+    >>> w, v
+    (array([0.95]), array([0.5]))
+    """
+    if decay:
+        decayed = value * decay
+        decayed += grad
+        grad = decayed
+    change = grad
+    if velocity is not None:
+        velocity *= momentum
+        velocity += grad
+        change = velocity
+        if nesterov:
+            change = velocity * momentum
+            change += grad
+    value -= lr * change
+
+
+@operation
+def adam_update(
+    value: Array, grad: Array, mean: Array, square: Array, *, lr: float, step: int, beta1: float, beta2: float,
+    eps: float, decay: float, decoupled: bool,
+) -> None:  # fmt: skip
+    """Take one step of Adam, or of AdamW where the decay is `decoupled`; step t counts from 0.
+
+    Adam: g = grad + decay w      AdamW: g = grad, w = (1 - lr decay) w first
+    m = beta1 m + (1 - beta1) g   v = beta2 v + (1 - beta2) g^2
+    w = w - lr m' / (sqrt(v') + eps)      m' = m / (1 - beta1^(t+1))      v' = v / (1 - beta2^(t+1))
+    """
+    xp = array_module(value)
+    if decay and decoupled:
+        value *= 1 - lr * decay
+    elif decay:
+        decayed = value * decay
+        decayed += grad
+        grad = decayed
+    mean *= beta1
+    mean += (1 - beta1) * grad
+    square *= beta2
+    change = xp.square(grad)
+    change *= 1 - beta2
+    square += change
+    scale = xp.sqrt(square, out=change)
+    scale /= math.sqrt(1 - beta2 ** (step + 1))
+    scale += eps
+    change = xp.divide(mean, scale, out=scale)
+    change *= lr / (1 - beta1 ** (step + 1))
+    value -= change
