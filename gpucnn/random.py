@@ -64,18 +64,22 @@ class Stream:
         bits: Array = words.reshape(len(rows), 4 * blocks.size)[:, :count]
         return bits
 
-    def bits(self, count: int, xp: Any = np) -> Array:
-        """Return `count` uniform 32-bit words."""
-        return self.at(xp.arange(-(-count // 4)), 4, xp).reshape(-1)[:count]
+    def bits(self, count: int, xp: Any = np, start: int = 0) -> Array:
+        """Return `count` uniform 32-bit words, from the stream's word `start` on."""
+        blocks = xp.arange(start // 4, -(-(start + count) // 4))
+        return self.at(blocks, 4, xp).reshape(-1)[start % 4 : start % 4 + count]
 
-    def uniform(self, shape: Shape, dtype: Any = np.float32, xp: Any = np) -> Array:
-        """Return numbers in [0, 1) of `shape`: 24 random bits for float32, 53 for float64."""
+    def uniform(self, shape: Shape, dtype: Any = np.float32, xp: Any = np, start: int = 0) -> Array:
+        """Return numbers in [0, 1) of `shape`, from the stream's number `start` on.
+
+        They have 24 random bits in float32, 53 in float64.
+        """
         count = int(np.prod(shape))
         if np.dtype(dtype) == np.float64:
-            words = self.bits(2 * count, xp).astype(xp.uint64)
+            words = self.bits(2 * count, xp, 2 * start).astype(xp.uint64)
             bits = ((words[0::2] << xp.uint64(32)) | words[1::2]) >> xp.uint64(11)
         else:
-            bits = self.bits(count, xp) >> xp.uint32(8)
+            bits = self.bits(count, xp, start) >> xp.uint32(8)
         numbers: Array = bits.reshape(shape).astype(dtype)
         numbers *= np.dtype(dtype).type(2.0**-53 if np.dtype(dtype) == np.float64 else 2.0**-24)
         return numbers
@@ -96,10 +100,14 @@ class Stream:
 
 @dataclass(frozen=True)
 class Step:
-    """One training step: what a layer needs to know to draw its random numbers."""
+    """One training step: what a layer needs to know to draw its random numbers.
+
+    first: the place in the step's batch of the first image at hand, where the batch is computed in parts.
+    """
 
     seed: int
     index: int
+    first: int = 0
 
     def stream(self, purpose: str) -> Stream:
         """Return the numbers that `purpose` (a layer's path, say) draws in this step."""

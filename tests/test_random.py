@@ -79,7 +79,7 @@ def test_uniform_numbers_fill_the_unit_interval_evenly(dtype):
 
 @pytest.mark.parametrize(("dtype", "bits"), [(np.float32, 24), (np.float64, 53)])
 def test_uniform_numbers_never_reach_one_and_use_all_their_bits(dtype, bits, monkeypatch):
-    monkeypatch.setattr(Stream, "bits", lambda self, count, xp=np: np.full(count, ONES, np.uint32))
+    monkeypatch.setattr(Stream, "bits", lambda self, count, xp=np, start=0: np.full(count, ONES, np.uint32))
     assert Stream(0, "all ones").uniform((3,), dtype).tolist() == [1 - 2.0**-bits] * 3
 
 
@@ -118,3 +118,11 @@ def test_permutations_are_even_and_differ_by_epoch():
 @pytest.mark.parametrize("seed", [0, 1, 2**32, 2**63, 2**64 - 1])
 def test_every_seed_of_64_bits_has_numbers_of_its_own(seed):
     assert Stream(seed, "seed").bits(4).tolist() != Stream(seed ^ (1 << 40), "seed").bits(4).tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("start", [0, 1, 4, 7])
+def test_a_stream_goes_on_where_a_part_of_it_ended(dtype, start):
+    stream = Stream(3, "parts", 5)
+    whole = stream.uniform((5, 7), dtype)
+    np.testing.assert_array_equal(stream.uniform((4,), dtype, start=start), whole.reshape(-1)[start : start + 4])

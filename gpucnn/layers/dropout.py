@@ -30,7 +30,8 @@ class Dropout(Layer, name="dropout"):
         """Return y; backward needs the mask m."""
         if train is None or self.rate == 0:
             return x, None
-        return ops.dropout(x, self.rate, train.stream(self.path))
+        start = train.first * (x.size // len(x)) if len(x) else 0
+        return ops.dropout(x, self.rate, train.stream(self.path), start=start)
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return dy m."""

@@ -15,22 +15,23 @@ from gpucnn.ops.checks import check_dtypes
 from gpucnn.random import Stream
 
 
-def dropout(x: Array, rate: float, stream: Stream) -> tuple[Array, Array]:
-    """Return y and the mask m, both of the shape and dtype of x: m is 0 where stream.uniform(x.shape) is below `rate`.
+def dropout(x: Array, rate: float, stream: Stream, *, start: int = 0) -> tuple[Array, Array]:
+    """Return y and the mask m, both of the shape and dtype of x: m is 0 where the stream's number is below `rate`.
 
     The numbers are float32 whatever the dtype of x, so that the mask is the same in every precision.
+    start: the first one's place in the stream, where x is a part of a batch.
 
     >>> y, mask = dropout(np.ones(4), 0.5, Stream(0, "doc"))
     >>> y.tolist() == mask.tolist(), sorted(set(mask.tolist()) | {0.0, 2.0})
     (True, [0.0, 2.0])
     """
     check_dtypes(x=x)
-    return _dropout(x, rate, stream)
+    return _dropout(x, rate, stream, start)
 
 
 @operation
-def _dropout(x: Array, rate: float, stream: Stream) -> tuple[Array, Array]:
-    kept = stream.uniform(x.shape, np.float32, array_module(x)) >= rate
+def _dropout(x: Array, rate: float, stream: Stream, start: int) -> tuple[Array, Array]:
+    kept = stream.uniform(x.shape, np.float32, array_module(x), start) >= rate
     mask = kept * x.dtype.type(1 / (1 - rate))
     return x * mask, mask
 

@@ -21,7 +21,7 @@ def check_labels(scores: Array, labels: Array) -> None:
         raise ShapeError(f"labels have shape {labels.shape}: for scores of shape {scores.shape} it must be ({images},)")
     if labels.dtype.kind not in "iu":
         raise ArgumentError(f"labels are {labels.dtype}: they must be integers, from 0 to {classes - 1}")
-    if isinstance(labels, np.ndarray) and not (labels.min() >= 0 and labels.max() < classes):
+    if array_module(labels) is np and not (labels.min() >= 0 and labels.max() < classes):
         wrong = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
         raise ArgumentError(f"labels[{wrong}] is {labels[wrong]}: for {classes} classes it must be 0 to {classes - 1}")
 

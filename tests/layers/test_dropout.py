@@ -61,3 +61,10 @@ def test_a_rate_is_a_fraction_below_one(rate):
     with pytest.raises(ArgumentError, match="rate") as caught:
         Dropout(rate=rate)
     assert repr(rate) in str(caught.value)
+
+
+def test_parts_of_a_batch_have_the_parts_of_its_mask():
+    whole, _ = dropout(0.5).forward(ONES, train=Step(0, 7))
+    first, _ = dropout(0.5).forward(ONES[:7], train=Step(0, 7))
+    rest, _ = dropout(0.5).forward(ONES[7:], train=Step(0, 7, first=7))
+    np.testing.assert_array_equal(np.concatenate([first, rest]), whole)
