@@ -12,23 +12,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gpucnn import ops
+    from gpucnn import errors, ops
     from gpucnn.model import Model
-    from gpucnn.training import Run, load, train
+    from gpucnn.training.run import Run, load
+    from gpucnn.training.session import train
 
 __version__ = "0.1.0"
-__all__ = ["Model", "Run", "__version__", "load", "ops", "train"]
+__all__ = ["Model", "Run", "__version__", "errors", "load", "ops", "train"]
 
-_HOMES = {"Model": "gpucnn.model", "Run": "gpucnn.training", "load": "gpucnn.training", "train": "gpucnn.training"}
+_HOMES = {
+    "Model": "gpucnn.model",
+    "Run": "gpucnn.training.run",
+    "load": "gpucnn.training.run",
+    "train": "gpucnn.training.session",
+}
+_ROOMS = ("errors", "ops")
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
-    if name == "ops":
-        return importlib.import_module("gpucnn.ops")
+    if name in _ROOMS:
+        return importlib.import_module(f"gpucnn.{name}")
     raise AttributeError(f"module 'gpucnn' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES, "ops"])
+    return sorted({*globals(), *_HOMES, *_ROOMS})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import typing
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 Location = tuple[str | int, ...]
+
+_UNSHOWN = {"Cc", "Cs"}  # Unicode's control characters; surrogates, which stand for bytes that are no UTF-8
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,24 @@ def short(value: Any, limit: int = 60) -> str:
     """
     text = _flow(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def plural(count: float, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> plural(1, "thread"), plural(2000, "layer")
+    ('1 thread', '2,000 layers')
+    """
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def printable(text: str) -> str:
+    r"""Return text with control characters and undecodable bytes escaped: one line, which commands no terminal.
+
+    >>> print(printable("a\nb\x1b[31m \udcff"))
+    a\nb\x1b[31m \udcff
+    """
+    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in _UNSHOWN else c for c in text)
 
 
 def _flow(value: Any) -> str:

@@ -28,20 +28,9 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from gpucnn.errors import ArgumentError
-from gpucnn.problems import Location, Problem, path, problems, short, suggestion
+from gpucnn.problems import Problem, problems, short, suggestion
 
-__all__ = [
-    "STRICT",
-    "Location",
-    "Problem",
-    "Registered",
-    "Registry",
-    "Spec",
-    "arguments_model",
-    "path",
-    "short",
-    "suggestion",
-]
+__all__ = ["STRICT", "Registered", "Registry", "Spec", "arguments_model"]
 
 T = TypeVar("T", bound="Registered", covariant=True)
 

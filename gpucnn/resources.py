@@ -37,6 +37,8 @@ def find_config(name: str) -> Path:
     Raises ConfigError, with the shipped names, where it is neither.
     """
     path = Path(name)
+    if not name:
+        raise ConfigError("'' is no config: give a YAML file, or the name of a shipped experiment")
     if path.exists() and not path.is_dir():  # a pipe will do as well: `gpucnn train <(make-config)`
         return path
     shipped = shipped_configs()

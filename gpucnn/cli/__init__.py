@@ -11,11 +11,14 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command in `arguments` (by default the process's own) and return its exit code."""
+    # None: it was closed by whoever began this process.
+    sys.stdout, sys.stderr = (stream or Path(os.devnull).open("w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a class name that the terminal's encoding lacks is no reason to fail
             stream.reconfigure(errors="backslashreplace")
@@ -31,7 +34,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     import typer
 
     from gpucnn.cli.app import app
-    from gpucnn.errors import GpucnnError
+    from gpucnn.errors import ConfigError, GpucnnError
 
     # Every wrong use of arguments. Typer, which no longer needs Click, gives the class no public name.
     usage_error = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
@@ -45,7 +48,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except GpucnnError as error:
         if debug:
             raise
-        return _fail(str(error) if error.exit_code > 128 else f"error: {error}", error.exit_code)
+        # A stop is no error; a config's problems begin with FILE:LINE:COLUMN, each, as editors and grep want them.
+        plain = error.exit_code > 128 or isinstance(error, ConfigError)
+        return _fail(str(error) if plain else f"error: {error}", error.exit_code)
     except BrokenPipeError:  # the reader of stdout, such as `head`, has seen enough
         return 1
     except OSError as error:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def check(
-    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped experiment: digits.")],
+    config: Annotated[
+        str, typer.Argument(metavar="CONFIG", help="A YAML file, or the name of a shipped experiment: digits.")
+    ],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="KEY.PATH=VALUE", help="Settings to change: training.epochs=3.")
     ] = None,
@@ -36,15 +38,15 @@ def check(
 
 def as_text(report: Report) -> str:
     """Return the report as text."""
-    from gpucnn.problems import short
+    from gpucnn.problems import plural, short
 
     experiment, images = report.experiment, report.images
     settings = [f"{key}: {short(getattr(experiment, key).dump(), 200)}" for key in ("loss", "optimizer", "schedule")]
     counts = {"to train on": images.train, "to validate with": images.validation, "to test with": images.test}
     parts = [f"{'?' if count is None else f'{count:,}'} {use}" for use, count in counts.items()]
-    steps = f"{experiment.training.epochs:,} epochs"
+    steps = plural(experiment.training.epochs, "epoch")
     if report.batches is not None:
-        steps += f" of {report.batches:,} steps, {report.steps:,} in all"
+        steps += f" of {plural(report.batches, 'step')}, {report.steps:,} in all"
     notes = [f"the data cannot be read yet: {images.missing}"] if images.missing else []
     data = f"{experiment.data.dataset.name}, {_by(images.shape)}, {len(images.classes)} classes"
     sections = [

@@ -8,29 +8,42 @@ from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(name="data", help="List data sets, and download them.", no_args_is_help=True)
+app = typer.Typer(name="data", invoke_without_command=True)
 
 
-@app.command("list")
+@app.callback()
+def data(context: typer.Context) -> None:
+    """List data sets, which `gpucnn data` alone does, and download them."""
+    if context.invoked_subcommand is None:
+        list_()
+
+
+@app.command("list", short_help="Show each data set, and where it is.")
 def list_(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show each data set: where it is found, how many images, what a download weighs, whose it is."""
     from gpucnn.data.base import Dataset
 
-    rows = [_row(name, cls) for name, cls in Dataset.registry.classes.items()]
+    found = [_row(name, cls) for name, cls in Dataset.registry.classes.items()]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        typer.echo(json.dumps(found, indent=2))
         return
-    heads = {key: key.upper() for key in rows[0]}
-    widths = {key: max(len(row[key]) for row in [heads, *rows]) for key in heads}
-    for row in [heads, *rows]:
-        typer.echo("  ".join(text.ljust(widths[key]) for key, text in row.items()).rstrip())
+    from gpucnn.cli.tables import table
+
+    typer.echo(table(["name", "found", "images", "download", "licence"], map(_cells, found)))
+    for row in found:
+        if row["problem"]:
+            typer.echo(f"{row['name']}: damaged: {row['problem']}", err=True)
 
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="Name of the data set, as `gpucnn data list` shows it.")],
-    base_url: Annotated[str | None, typer.Option(help="Folder on a server to download from instead.")] = None,
-    dest: Annotated[Path | None, typer.Option(help="Folder to put the files into [default: the user's cache].")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The data set, as `gpucnn data list` names it.")],
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Folder on a server to download from instead.")
+    ] = None,
+    dest: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder to put the files into.  [default: the user's cache]")
+    ] = None,
 ) -> None:
     """Download a data set, verify it, and print the folder it is in."""
     from gpucnn.data.fetch import fetch as download
@@ -40,19 +53,34 @@ def fetch(
     typer.echo(folder)
 
 
-def _row(name: str, cls: Any) -> dict[str, str]:
+def _row(name: str, cls: Any) -> dict[str, Any]:
+    """Return what is known of a data set. train, test: how many images; None where only its path would tell."""
     from gpucnn.data.base import NEEDS_PATH
     from gpucnn.errors import DataError
 
-    found, images = cls.located(), "-"
+    found, train, test, problem = cls.located(), None, None, None
     if found != NEEDS_PATH:
         try:
             info = cls().info()
-            images = f"{info.train} + {info.test}"
-        except DataError:  # said in full when the data set is used
-            images = "damaged"
-    weight = f"{cls.origin.megabytes} MB" if cls.origin else "-"
-    return {"name": name, "found": found, "images": images, "download": weight, "licence": cls.licence}
+            train, test = info.train, info.test
+        except DataError as error:
+            problem = str(error)
+    megabytes = cls.origin.megabytes if cls.origin else None
+    return {
+        "name": name,
+        "found": found,
+        "train": train,
+        "test": test,
+        "megabytes": megabytes,
+        "licence": cls.licence,
+        "problem": problem,
+    }
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    images = "-" if row["train"] is None else f"{row['train']:,} + {row['test']:,}"
+    weight = "-" if row["megabytes"] is None else f"{row['megabytes']} MB"
+    return [row["name"], row["found"], "damaged" if row["problem"] else images, weight, row["licence"]]
 
 
 class _Bar:

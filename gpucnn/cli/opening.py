@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from gpucnn.training import Run
+    from gpucnn.training.run import Run
 
 
 def opened(path: Path, device: str | None) -> Run:
     """Return the run in a folder, or a checkpoint; says on stderr which damaged checkpoints were passed over."""
-    from gpucnn.training import load
+    from gpucnn.training.run import load
 
     run = load(path, device=device)
     for problem in run.damaged:

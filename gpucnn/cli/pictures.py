@@ -23,9 +23,12 @@ def images(path: Path, shape: Shape, dtype: str) -> tuple[Array, str]:
     """
     if path.suffix in (".npy", ".npz"):
         try:
-            return as_images(_array(path), shape, dtype), ""
+            several = as_images(_array(path), shape, dtype)
         except ArgumentError as error:
             raise DataError(f"{path}: {error}") from None
+        if not len(several):
+            raise DataError(f"{path}: holds no images")
+        return several, ""
     H, W, C = shape
     if dtype != "uint8" or C not in (1, 3):
         raise DataError(f"{path}: the network was trained on {dtype} images of {C} channels: give them as a .npy array")
@@ -53,5 +56,7 @@ def _array(path: Path) -> Array:
         try:
             array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (ValueError, EOFError) as error:
-            raise DataError(f"{path}: not a sound .npy file: {error}") from None
+            what = "not a sound .npy file of numbers, as numpy.save writes them"
+            advice = "pickle" in str(error)  # what NumPy says of any file it does not know: to trust it
+            raise DataError(f"{path}: {what}" if advice else f"{path}: {what}: {error}") from None
     return array

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gpucnn.errors import RunError
+from gpucnn.errors import GpucnnError, RunError
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ def scan(folder: Path) -> list[Listed]:
 
 def look(path: Path) -> Listed:
     """Return what a run's folder tells."""
-    import yaml
-
+    from gpucnn.config.yaml_file import read_file
+    from gpucnn.training.files import read_json
     from gpucnn.training.lock import held
     from gpucnn.training.metrics import read_lines
 
@@ -79,15 +79,18 @@ def look(path: Path) -> Listed:
     rows: list[dict[str, Any]] = []
     started, test, planned, problem = None, None, None, None
     try:
-        config = dict(yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8")))
+        config = dict(read_file(path / "config.yaml").data)
         planned = int(config["training"]["epochs"])
-        started = str(json.loads((path / "environment.json").read_text(encoding="utf-8"))[0]["started"])
+        started = str(read_json(path / "environment.json")[0]["started"])
         rows = [row for row in read_lines(path / "metrics.jsonl") if row["kind"] == "epoch"]
-        evaluation = _evaluation(path, len(rows))
-        test = float(evaluation["accuracy"]) if evaluation and evaluation["split"] == "test" else None
-        done = evaluation or len(rows) >= planned
+        evaluation = read_json(path / "evaluation.json") if (path / "evaluation.json").exists() else None
+        if evaluation is not None and evaluation["epoch"] < len(rows):
+            evaluation = None  # from before it was trained further
+        if evaluation is not None and evaluation["split"] == "test":
+            test = float(evaluation["accuracy"])
+        done = evaluation is not None or len(rows) >= planned
         state = "running" if held(path / "lock") else "finished" if done else "unfinished"
-    except (OSError, ValueError, TypeError, KeyError, IndexError, yaml.YAMLError, RunError) as error:
+    except (OSError, ValueError, TypeError, KeyError, IndexError, GpucnnError) as error:
         state, problem = "damaged", _reason(error)
     return Listed(
         name=str(config.get("name", path.name)),
@@ -119,22 +122,13 @@ def _is_run(path: Path) -> bool:
     return any((path / name).exists() for name in ("environment.json", "metrics.jsonl", "checkpoints"))
 
 
-def _evaluation(path: Path, epochs: int) -> dict[str, Any] | None:
-    """Return a run's final evaluation; None where there is none, or only one from before it was trained further."""
-    file = path / "evaluation.json"
-    if not file.exists():
-        return None
-    evaluation: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return evaluation if evaluation["epoch"] >= epochs else None
-
-
 def _reason(error: Exception) -> str:
     """Return in one line what is wrong with a run's files."""
-    if isinstance(error, (KeyError, IndexError)):
-        return f"config.yaml, environment.json or evaluation.json lacks {error}"
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+    if isinstance(error, GpucnnError):
+        return " ".join(str(error).split())
+    return f"config.yaml, environment.json or evaluation.json is not as a run writes it ({error!r})"
 
 
 def _cells(run: Listed) -> list[str]:

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
+
+from gpucnn.problems import printable
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return rows below their heads, columns aligned: numbers to the right, all else to the left.
 
-    A column is one of numbers where every cell of it begins with a digit or says `-`.
+    A column is one of numbers where every cell of it begins with a digit or says `-`. Control characters, which a
+    class's or a file's name may hold, are shown escaped, and wide characters (East Asian ones) count twice.
 
     >>> print(table(["name", "images"], [["digits", "1,797"], ["all", "-"]]))
     name    images
     digits   1,797
     all          -
     """
-    columns = list(zip(heads, *rows, strict=True))
     aligned = []
-    for column in columns:
-        width = max(map(len, column))
-        right = all(cell[:1].isdigit() or cell == "-" for cell in column[1:])
-        aligned.append([cell.rjust(width) if right else cell.ljust(width) for cell in column])
+    for column in zip(heads, *rows, strict=True):
+        cells = list(map(printable, column))
+        width = max(map(_width, cells))
+        right = all(cell[:1].isdigit() or cell == "-" for cell in cells[1:])
+        blanks = [" " * (width - _width(cell)) for cell in cells]
+        aligned.append([b + c if right else c + b for b, c in zip(blanks, cells, strict=True)])
     return "\n".join("  ".join(cells).rstrip() for cells in zip(*aligned, strict=True))
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else not unicodedata.combining(c) for c in text)

@@ -33,7 +33,7 @@ def train(
     --resume` goes on as if nothing had happened. With --run-dir and --resume, CONFIG may be left out: the run's
     own config.yaml is used.
     """
-    from gpucnn import training
+    import gpucnn
     from gpucnn.cli.progress import progress
 
     given = list(overrides or [])
@@ -41,7 +41,7 @@ def train(
         given, config = [config, *given], None
     source, run_dir = _which(config, given, run_dir, resume)
     with progress(quiet) as observer:
-        run = training.train(source, run_dir=run_dir, resume=resume, device=device, overrides=given, observer=observer)
+        run = gpucnn.train(source, run_dir=run_dir, resume=resume, device=device, overrides=given, observer=observer)
     for name, value in summary(run).items():
         typer.echo(f"{name}: {value}")
 

@@ -14,7 +14,7 @@ from gpucnn.data.split import split
 from gpucnn.errors import ArgumentError, GpucnnError, ShapeError
 from gpucnn.layers.base import Layer
 from gpucnn.model import infer
-from gpucnn.problems import Location, Problem
+from gpucnn.problems import Location, Problem, plural
 from gpucnn.schedules.base import in_steps
 
 
@@ -85,7 +85,8 @@ def _validation(facts: _Facts) -> Iterator[Problem]:
 def _batch_size(facts: _Facts) -> Iterator[Problem]:
     size = facts.experiment.data.batch_size
     if facts.images is not None and size > facts.images:
-        yield Problem(("data", "batch_size"), f"is {size}, but there are only {facts.images} images to train on")
+        message = f"is {size}, but there are only {facts.images} images to train on: choose {facts.images} or less"
+        yield Problem(("data", "batch_size"), message)
 
 
 @_rule("data.augment")
@@ -106,6 +107,14 @@ def _normalize(facts: _Facts) -> Iterator[Problem]:
             if len(numbers) != channels:
                 rule = f"must have one number a channel, that is {channels} for this data set"
                 yield Problem(("data", "normalize", key), f"{rule}; got {len(numbers)}")
+
+
+@_rule()
+def _classes(facts: _Facts) -> Iterator[Problem]:
+    if len(facts.info.classes) == 1:
+        name = facts.experiment.data.dataset.name
+        rule = f"has a single class, {facts.info.classes[0]!r}: a network learns to tell two or more apart"
+        yield Problem(("data", "dataset", name), rule)
 
 
 @_rule()
@@ -162,9 +171,9 @@ def _warmup(facts: _Facts) -> Iterator[Problem]:
     epochs, batches = facts.experiment.training.epochs, -(-facts.images // facts.experiment.data.batch_size)
     warmup = in_steps(facts.experiment.schedule.build().warmup, epochs * batches)
     if warmup >= epochs * batches:
-        run = f"{epochs} epochs of {batches} steps are {epochs * batches}"
-        name = facts.experiment.schedule.name
-        yield Problem(("schedule", name, "warmup"), f"is {warmup} steps, which must be less than the run: {run}")
+        run = f"{plural(epochs, 'epoch')} of {plural(batches, 'step')}, {epochs * batches} in all"
+        message = f"is {plural(warmup, 'step')}, which must be less than the run: {run}"
+        yield Problem(("schedule", facts.experiment.schedule.name, "warmup"), message)
 
 
 def _early_stopping(experiment: Experiment) -> Iterator[Problem]:

@@ -112,7 +112,9 @@ class Training(Section):
     epochs: PositiveInt = 10
     """Passes over the training images."""
     checkpoint_every: PositiveInt | Every = 1
-    """Epochs from one checkpoint to the next, or {steps: n}. There is one at the end in any case."""
+    """Epochs from one checkpoint to the next, or {steps: n}. There is one at the end in any case; the last two stay."""
+    keep_every: PositiveInt | None = None
+    """Epochs from one checkpoint that stays for good to the next: checkpoints/epoch-0005.safetensors. null: none."""
     early_stopping: EarlyStopping | None = None
     """When to stop before the last epoch; needs `data.validation`."""
 

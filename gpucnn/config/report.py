@@ -15,6 +15,7 @@ from gpucnn.data.base import Dataset, Info
 from gpucnn.data.split import split
 from gpucnn.errors import DataError
 from gpucnn.model import Model, Row
+from gpucnn.problems import plural
 from gpucnn.random import Step
 
 
@@ -91,12 +92,18 @@ class Report:
                 f"epochs (={training.epochs})"
             )
         if isinstance(training.checkpoint_every, Every):
-            every, last, unit = training.checkpoint_every.steps, self.steps or math.inf, "steps"
+            every, last, unit = training.checkpoint_every.steps, self.steps or math.inf, "step"
         else:
-            every, last, unit = training.checkpoint_every, training.epochs, "epochs"
+            every, last, unit = training.checkpoint_every, training.epochs, "epoch"
         if every > last:
             found.append(
-                f"training.checkpoint_every (={every}) is beyond the {last} {unit} of the run: it saves at the end only"
+                f"training.checkpoint_every (={every}) is beyond the {plural(last, unit)} of the run: "
+                "it saves at the end only"
+            )
+        if training.keep_every and training.keep_every > training.epochs:
+            found.append(
+                f"training.keep_every (={training.keep_every}) is beyond the {plural(training.epochs, 'epoch')} of the "
+                "run: it keeps none"
             )
         return found
 

@@ -197,7 +197,7 @@ def _at(name: str, before: str) -> str:
 
 
 def _explained(error: yaml.MarkedYAMLError) -> str:
-    """Return PyYAML's message, with what it most often means."""
+    """Return what PyYAML's message most often means, and the message."""
     problem = str(error.problem or error.context)
     hints = {
         "'\\t'": "YAML is indented with spaces: replace the tab",
@@ -212,7 +212,7 @@ def _explained(error: yaml.MarkedYAMLError) -> str:
         "cannot start any token": "put the text in quotes",
     }
     hint = next((hint for part, hint in hints.items() if part in problem), "")
-    return f"{problem}: {hint}" if hint else problem
+    return f"{hint} (YAML: {problem})" if hint else problem
 
 
 def short_path(path: Path) -> str:

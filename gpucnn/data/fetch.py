@@ -15,7 +15,7 @@ from gpucnn.data.base import Dataset
 from gpucnn.data.origin import Download, Origin
 from gpucnn.data.places import cache, folder_of
 from gpucnn.errors import ArgumentError, DataError
-from gpucnn.registry import suggestion
+from gpucnn.problems import suggestion
 
 _TIMEOUT = 30  # seconds without a byte
 
@@ -49,7 +49,7 @@ def fetch(
             with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
                 _fetch(download, url, Path(temporary), folder, progress)
     except _FetchError as failure:
-        raise DataError(f"{failure}\n{_by_hand(name, origin, url, folder)}") from None
+        raise DataError(f"{failure}\n{_by_hand(name, origin, folder)}") from None
     except OSError as error:
         raise DataError(f"{name}: cannot be stored in {folder}: {error.strerror or error}") from None
     return folder
@@ -121,12 +121,12 @@ def _refused(error: Exception) -> str:
     return str(error)
 
 
-def _by_hand(name: str, origin: Origin, url: str, folder: Path) -> str:
+def _by_hand(name: str, origin: Origin, folder: Path) -> str:
     """Return what somebody can do who cannot download."""
     lines = [f"Nothing half-done was kept. By hand: put into {folder}"]
     for download in origin.downloads:
         unpacked = f", unpacked: {', '.join(download.unpacks)}" if download.unpacks else ""
-        lines.append(f"  {url}{download.name} (MD5 {download.md5}){unpacked}")
+        lines.append(f"  {origin.url}{download.name} (MD5 {download.md5}){unpacked}")
     return "\n".join([*lines, f"or name another server: gpucnn data fetch {name} --base-url URL"])
 
 

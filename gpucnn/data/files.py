@@ -41,10 +41,11 @@ class FileDataset(Dataset):
 
     def require(self, split: str) -> list[Path]:
         """Return the files of a split; raises DataError, with all that was tried, where no folder holds them all."""
-        files = self.found(split)
-        if files is None:
-            raise not_found(self.name, places(self.name, self.path, self.system), self.files[split])
-        return files
+        found = self.found(split)
+        if found is None:
+            everything = [names for files in self.files.values() for names in files]
+            raise not_found(self.name, places(self.name, self.path, self.system), everything)
+        return found
 
 
 def _idx_names(stem: str, dimensions: int) -> tuple[str, ...]:

@@ -15,8 +15,7 @@ from gpucnn.data.base import NEEDS_PATH, Dataset, Info, Source, check_split
 from gpucnn.data.checks import damaged, reading
 from gpucnn.data.pictures import SUFFIXES, read_picture
 from gpucnn.data.places import PathText, existing
-from gpucnn.data.split import Part
-from gpucnn.data.split import split as random_split
+from gpucnn.data.split import Part, chosen
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class ImageFolder(Dataset, name="image_folder"):
         if self._is_split:
             return self._listed(self._root / split)
         files = self._listed(self._root)
-        return [files[row] for row in random_split(len(files), self.test, seed=0)[split == "test"]]
+        return [files[row] for row in chosen(len(files), self.test, split)]
 
     def _listed(self, folder: Path) -> list[tuple[Path, int]]:
         names = _entries(folder, folders=True)

@@ -14,8 +14,7 @@ from gpucnn.data.base import NEEDS_PATH, Dataset, Info, Source, check_split
 from gpucnn.data.checks import check_counts, check_finite, checked_labels, damaged
 from gpucnn.data.npz_reader import NpzFile
 from gpucnn.data.places import PathText, existing
-from gpucnn.data.split import Part
-from gpucnn.data.split import split as random_split
+from gpucnn.data.split import Part, chosen
 
 _NAMES = {
     "train": (("train_images", "x_train"), ("train_labels", "y_train")),
@@ -132,5 +131,5 @@ class Npz(Dataset, name="npz"):
         check_counts(self._shape(split)[0], len(labels), f"array {image_name!r}", f"{path}: array {name!r}")
         if not self._unsplit:
             return labels, None
-        rows = random_split(len(labels), self.test, seed=0)[split == "test"]
+        rows = chosen(len(labels), self.test, split)
         return labels[rows], rows

@@ -36,9 +36,11 @@ def places(name: str, path: str | None, system: Sequence[str] = ()) -> list[Path
 
 
 def given(path: str) -> list[Path]:
-    """Return what a path that a user wrote may mean."""
+    """Return what a path that a user wrote means, absolute; all that it may mean where none of it exists."""
     plain, root = folder_of(path), os.environ.get("GPUCNN_DATA")
-    return [plain] if plain.is_absolute() or not root else [plain, folder_of(root) / plain]
+    meanings = [plain, folder_of(root) / plain] if root and not plain.is_absolute() else [plain]
+    absolute = [meaning.absolute() for meaning in meanings]
+    return [meaning for meaning in absolute if _exists(meaning)][:1] or absolute
 
 
 def folder_of(text: str | os.PathLike[str]) -> Path:
@@ -47,13 +49,11 @@ def folder_of(text: str | os.PathLike[str]) -> Path:
 
 
 def existing(name: str, path: str) -> Path:
-    """Return the first meaning of `path` that exists; raises DataError, which lists them, where none does."""
-    for place in given(path):
-        with suppress(PermissionError):
-            if place.exists():
-                return place
-    looked = " or ".join(str(place.absolute()) for place in given(path))
-    raise DataError(f"{name}: path {path!r}: no such file or folder: {looked}")
+    """Return what `path` means; raises DataError, which lists what it may mean, where nothing of that exists."""
+    meanings = given(path)
+    if _exists(meanings[0]):
+        return meanings[0]
+    raise DataError(f"{name}: path {path!r}: no such file or folder: {' or '.join(map(str, meanings))}")
 
 
 def find(folders: Sequence[Path], files: Sequence[Sequence[str]]) -> list[Path] | None:
@@ -72,9 +72,9 @@ def first(folder: Path, names: Sequence[str]) -> Path | None:
     return None
 
 
-def _is_folder(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     with suppress(PermissionError):
-        return path.is_dir()
+        return path.exists()
     return False
 
 
@@ -83,7 +83,7 @@ def not_found(name: str, folders: Sequence[Path], files: Sequence[Sequence[str]]
     lines = [f"{name} is not found. Looked in:"]
     for folder in folders:
         lacking = ", ".join(names[0] for names in files if first(folder, names) is None)
-        state = f"lacks {lacking}" if _is_folder(folder) else "no such folder, or a closed one"
+        state = f"lacks {lacking}" if _exists(folder) else "no such folder, or one that may not be entered"
         lines.append(f"  {folder}: {state}")
     wanted = (names[0] + "[.gz]" * any(name.endswith(".gz") for name in names) for names in files)
     lines += [

@@ -1,4 +1,4 @@
-"""Splitting validation images off the training images."""
+"""Splitting images off the training images: to validate with, or to test with where a data set is one piece."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from annotated_types import Interval
 
 from gpucnn.backend import Array
-from gpucnn.errors import ArgumentError
+from gpucnn.errors import ArgumentError, DataError
 from gpucnn.random import Stream
 
 Part = Annotated[float, Interval(gt=0, lt=1)]
@@ -34,3 +34,16 @@ def split(count: int, validation: int | float, seed: int) -> tuple[Array, Array]
         raise ArgumentError(f"validation (={validation!r}) of {count} images leaves none to train on")
     order = Stream(seed, "split").permutation(count)
     return np.sort(order[held:]), np.sort(order[:held])
+
+
+def chosen(count: int, test: float, name: str) -> Array:
+    """Return which of `count` images are split `name`, `train` or `test`, of a data set that is not split by itself.
+
+    test: the fraction to test with. The same images on every run. Raises DataError where none are left to train on.
+    """
+    try:
+        return split(count, test, seed=0)[name == "test"]
+    except ArgumentError:
+        raise DataError(
+            f"there are {count} images in all, of which test (={test}) leaves none to train on: more are needed"
+        ) from None

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Annotated, Any
 
-from gpucnn.arguments import PositiveInt
+from annotated_types import Interval
+
 from gpucnn.backend import Array, Shape
 from gpucnn.layers.base import Layer
 from gpucnn.layers.chain import Chain, Container
 from gpucnn.random import Step
 
+Repeat = Annotated[int, Interval(ge=1, le=1000)]
+"""More than any network has, and few enough to build before a slip of the finger is told."""
+
 
 class Sequential(Container, name="sequential"):
     """Layers one after the other: y = f_n(... f_2(f_1(x))).
 
-    layers: the list. repeat: how many times over, each time with parameters of its own.
+    layers: the list. repeat: how many times over, at most 1000, each time with parameters of its own.
     """
 
-    def __init__(self, layers: list[Layer], repeat: PositiveInt = 1) -> None:
+    def __init__(self, layers: list[Layer], repeat: Repeat = 1) -> None:
         copies = [copy.deepcopy(layer) for _ in range(repeat - 1) for layer in layers]
         self._chain = Chain([*layers, *copies], period=len(layers))
         super().__init__({"layers": self._chain})

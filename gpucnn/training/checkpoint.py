@@ -141,7 +141,7 @@ def _metadata(data: bytes) -> dict[str, str]:
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > len(data) - 8:
         raise CheckpointError(
-            f"not a safetensors file, or cut short: a header of {length:,} bytes, found {len(data):,}"
+            f"not a safetensors file, or cut short: expected a header, found {len(data):,} bytes without one"
         )
     try:
         header = json.loads(data[8 : 8 + length])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from gpucnn.errors import GpucnnError, RunError
 
@@ -33,6 +35,14 @@ def write_atomically(path: Path, data: bytes, error: type[GpucnnError] = RunErro
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file of a run holds; raises RunError where it is damaged, OSError where it cannot be read."""
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise RunError(f"{path} is not JSON: {error}; `gpucnn train --resume` writes it again") from None
 
 
 def sync_folder(folder: Path) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from gpucnn.problems import plural
 from gpucnn.training.observer import EpochRow, Observer, RunInfo, StepMetrics
 
 _THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
@@ -159,15 +160,6 @@ def percent(value: float | None) -> str:
     ('98.77 %', '-')
     """
     return number(None if value is None else 100 * value, "{:.2f} %")
-
-
-def plural(count: int, noun: str) -> str:
-    """Return a count with its noun.
-
-    >>> plural(1, "thread"), plural(2000, "layer")
-    ('1 thread', '2,000 layers')
-    """
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def duration(seconds: float) -> str:

@@ -16,11 +16,14 @@ class Lock:
     """Holds the file `path`, which names the process that last held it, until `release`.
 
     The file itself means nothing: a stale one is no obstacle. Where the system has no flock (Windows), nothing is
-    locked. Raises RunError where another process, or another run of this one, holds it.
+    locked. Raises RunError where another process, or another run of this one, holds it, or it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as reason:
+            raise RunError(f"cannot write {path}: {reason.strerror}; choose another --run-dir") from None
         if sys.platform != "win32":
             try:
                 fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -31,8 +34,13 @@ class Lock:
                     f"{path.parent}: another process (id {owner}) is writing this run: wait for it to end, "
                     "or choose another --run-dir"
                 ) from None
-        os.ftruncate(self._handle, 0)
-        os.write(self._handle, f"{os.getpid()}\n".encode())
+        try:
+            os.ftruncate(self._handle, 0)
+            os.write(self._handle, f"{os.getpid()}\n".encode())
+        except OSError as reason:
+            path.unlink()
+            self.release()
+            raise RunError(f"cannot write {path}: {reason.strerror}; make room or choose another --run-dir") from None
 
     def release(self) -> None:
         """Let another process have it."""

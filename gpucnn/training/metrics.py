@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gpucnn.errors import RunError
-from gpucnn.registry import short
+from gpucnn.problems import short
 from gpucnn.training.checkpoint import Progress
 from gpucnn.training.evaluate import Evaluation, finite
 from gpucnn.training.files import write_atomically

@@ -10,9 +10,10 @@ import numpy as np
 from gpucnn.augment.base import Augmentation
 from gpucnn.backend import Array, Device, Shape
 from gpucnn.config.experiment import Experiment, Statistics
-from gpucnn.data.base import Source
+from gpucnn.data.base import Info, Source
 from gpucnn.data.loader import Loader
 from gpucnn.data.normalize import Normalize
+from gpucnn.data.places import given
 from gpucnn.data.split import split
 from gpucnn.errors import ArgumentError, CheckpointError
 from gpucnn.model import Model
@@ -32,6 +33,17 @@ def build_model(experiment: Experiment, input_shape: Shape, device: Device) -> M
     )
 
 
+def pinned(experiment: Experiment) -> Experiment:
+    """Return the experiment with the path of its data set made absolute: a run finds its data from any folder."""
+    dataset = experiment.data.dataset
+    path = getattr(dataset.arguments, "path", None)
+    if path is None:
+        return experiment
+    plain = experiment.dump()
+    plain["data"]["dataset"][dataset.name]["path"] = str(given(path)[0])
+    return Experiment.model_validate(plain)
+
+
 class ExperimentData:
     """The splits of an experiment's data set, read when they are first asked for.
 
@@ -44,11 +56,8 @@ class ExperimentData:
         self._dataset = experiment.data.dataset.build()
         self._restored = restored
         self.info = self._dataset.info()
-        if restored and (restored.input_shape, restored.classes) != (self.info.shape, self.info.classes):
-            raise CheckpointError(
-                f"the checkpoint was trained on images {restored.input_shape} of {len(restored.classes)} classes, but "
-                f"the data set has images {self.info.shape} of {len(self.info.classes)} (or with other names)"
-            )
+        if restored:
+            _require_same(restored, self.info)
 
     @cached_property
     def normalize(self) -> Normalize | None:
@@ -110,3 +119,21 @@ class ExperimentData:
             shuffle=shuffle,
             workers=self._settings.workers,
         )
+
+
+def _require_same(checkpoint: Checkpoint, info: Info) -> None:
+    """Raise CheckpointError unless a checkpoint was trained on images of the data set's shape, in the same classes."""
+    before, now = checkpoint.classes, info.classes
+    if checkpoint.input_shape != info.shape:
+        differing = f"images of shape {checkpoint.input_shape}", f"images of shape {info.shape}"
+    elif len(before) != len(now):
+        differing = f"{len(before)} classes", str(len(now))
+    elif before != now:
+        label = next(i for i, names in enumerate(zip(before, now, strict=True)) if names[0] != names[1])
+        differing = f"class {label} called {before[label]!r}", f"it called {now[label]!r}"
+    else:
+        return
+    raise CheckpointError(
+        f"the checkpoint was trained on {differing[0]}, but the data set has {differing[1]}: "
+        "is it another one, or was it changed?"
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ import numpy as np
 
 from gpucnn.backend import Array
 from gpucnn.errors import ArgumentError
+from gpucnn.problems import printable
 from gpucnn.training.files import write_atomically
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _INK, _FAINT, _GRID = "#222222", "#6b7280", "#e5e7eb"
 _COLORS = {"training": "#9ca3af", "validation": "#1d4ed8"}
+_PLAIN = {"text.parse_math": False}  # a class may be called $x
 _NUMBERED = 30  # from more classes on, a cell is too small to hold a readable count
 
 
@@ -119,9 +122,10 @@ def _draw_confusion(figure: Figure, counts: Array, classes: Sequence[str], title
     # The square root lifts the few per cent of mistakes out of the white, which a linear scale would drown them in.
     image = axes.imshow(share, cmap=shades, norm=PowerNorm(0.5, 0, 100), interpolation="nearest")
     size = 9 if K <= 12 else 8 if K <= _NUMBERED else 4.8
-    upright = K > 12 or max(map(len, classes)) > 5
-    axes.set_xticks(range(K), classes, rotation=90 if upright else 0, fontsize=size)
-    axes.set_yticks(range(K), classes, fontsize=size)
+    names = list(map(printable, classes))
+    upright = K > 12 or max(map(len, names)) > 5
+    axes.set_xticks(range(K), names, rotation=90 if upright else 0, fontsize=size)
+    axes.set_yticks(range(K), names, fontsize=size)
     axes.set_xticks(np.arange(K + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(K + 1) - 0.5, minor=True)
     axes.grid(which="minor", color=_GRID, linewidth=0.8 if K <= _NUMBERED else 0.3)
@@ -161,7 +165,8 @@ def _write(path: str | os.PathLike[str], size: tuple[float, float], draw: Callab
     except ImportError:
         raise ImportError(f'{path} needs Matplotlib to be drawn: pip install "gpucnn[plots]"') from None
     buffer = io.BytesIO()
-    with matplotlib.style.context("default"):  # whatever the caller's own style is
+    with matplotlib.style.context(["default", _PLAIN]), warnings.catch_warnings():  # whatever the caller's style is
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # in a class's name: drawn as a box
         figure = Figure(figsize=size, dpi=150, layout="constrained", facecolor="white")
         draw(figure)
         figure.savefig(buffer, format="png", metadata={"Software": None}, bbox_inches="tight", pad_inches=0.12)

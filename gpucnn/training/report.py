@@ -69,4 +69,5 @@ def _draw(trainer: Trainer, path: Path, result: dict[str, Any] | None) -> None:
 
     plots.training_curve(trainer.metrics.epochs, path / "curves.png", title=trainer.experiment.name)
     if result:
-        plots.confusion_matrix(np.array(result["confusion"]), trainer.data.info.classes, path / "confusion.png")
+        matrix, title = np.array(result["confusion"]), f"{trainer.experiment.name}, {result['split']}"
+        plots.confusion_matrix(matrix, trainer.data.info.classes, path / "confusion.png", title=title)

@@ -9,7 +9,7 @@ from typing import Any
 from gpucnn.backend import Array, Device
 from gpucnn.errors import CheckpointError, RunError
 from gpucnn.optimizers.base import Optimizer
-from gpucnn.registry import path, short
+from gpucnn.problems import path, short
 
 FREE = r"name|device|data\.workers|data\.dataset\.\w+\.path|training\..*"
 """The settings that may differ when a run goes on: how it is called, where it runs, where its data are, how long it
@@ -18,12 +18,7 @@ trains (the schedule stretches with `training.epochs`: then it is not the same r
 
 def require_same(run: Any, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Raise RunError, which lists what differs, unless two dumped experiments agree in all that is not `FREE`."""
-    old, new = dict(_leaves(before)), dict(_leaves(now))
-    differing = [
-        f"  {key}: {short(old.get(key, 'not there'))} in the run, {short(new.get(key, 'not there'))} now"
-        for key in {**old, **new}
-        if (key in old, old.get(key)) != (key in new, new.get(key)) and not re.fullmatch(FREE, key)
-    ]
+    differing = differences(before, now, FREE, "in the run")
     if differing:
         raise RunError(
             f"{run} was begun with other settings:\n"
@@ -31,6 +26,19 @@ def require_same(run: Any, before: Mapping[str, Any], now: Mapping[str, Any]) ->
             + "\nUse the run's own config.yaml, or begin a new run with another --run-dir and without --resume; "
             "only name, device, data.workers, the data set's path and training.* may change"
         )
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], free: str, where: str) -> list[str]:
+    """Return a line for each setting that two dumped experiments differ in.
+
+    free: a pattern of those that may. where: where those are that were before, in words.
+    """
+    old, new = dict(_leaves(before)), dict(_leaves(now))
+    return [
+        f"  {key}: {short(old.get(key, 'not there'))} {where}, {short(new.get(key, 'not there'))} now"
+        for key in {**old, **new}
+        if (key in old, old.get(key)) != (key in new, new.get(key)) and not re.fullmatch(free, key)
+    ]
 
 
 def restore_state(optimizer: Optimizer, state: Mapping[str, Array], device: Device) -> None:

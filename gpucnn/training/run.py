@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,7 @@ from gpucnn.losses.base import Loss
 from gpucnn.model import Model
 from gpucnn.training.checkpoint import Checkpoint, Progress
 from gpucnn.training.evaluate import Evaluation, evaluate
+from gpucnn.training.files import read_json
 from gpucnn.training.images import as_images
 from gpucnn.training.metrics import read_lines
 from gpucnn.training.parts import ExperimentData, build_model
@@ -40,7 +40,10 @@ def load(path: str | os.PathLike[str], *, device: str | None = None) -> Run:
     damaged: list[str] = []
     found = latest(place, damaged)
     if found is None:
-        raise RunError(f"{place} holds no checkpoint: it is not a run folder, or its first epoch is not over")
+        raise RunError(
+            f"{place} holds no checkpoint: it is not a run folder, or its first epoch is not over "
+            f"(gpucnn runs {place} lists the runs in it)"
+        )
     return Run(*found, device=device, damaged=damaged)
 
 
@@ -89,11 +92,9 @@ class Run:
     def results(self) -> dict[str, Any]:
         """The final evaluation, as evaluation.json holds it; empty where there is none (yet)."""
         try:
-            results: dict[str, Any] = json.loads((self.path / "evaluation.json").read_bytes())
+            results: dict[str, Any] = read_json(self.path / "evaluation.json")
         except OSError:
             return {}
-        except ValueError as error:
-            raise RunError(f"{self.path / 'evaluation.json'} is not JSON: {error}; delete it, and resume") from None
         return results
 
     def metrics(self) -> list[dict[str, Any]]:

@@ -4,7 +4,8 @@
     environment.json   one entry for each process that worked on the run: versions, machine, threads, device
     metrics.jsonl      every epoch and every tenth step, one JSON object a line
     results.csv        every epoch, as a table
-    checkpoints/       step-00001234.safetensors (the last two), best.safetensors (by validation)
+    checkpoints/       step-00001234.safetensors (the last two), best.safetensors (by validation),
+                       epoch-0010.safetensors (those that `training.keep_every` keeps)
     evaluation.json    the final evaluation
     curves.png, confusion.png
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -50,10 +52,15 @@ class RunFolder:
                 path.mkdir(parents=True, exist_ok=True)
             except OSError as reason:
                 raise RunError(f"cannot make the run folder {path}: {reason.strerror}") from None
-            _require_empty(path)
-        folder = cls(path, Lock(path / "lock"))
+            require_free(path)
         try:
-            _require_empty(path)  # nobody began and ended a run in it before the lock was ours
+            folder = cls(path, Lock(path / "lock"))
+        except RunError:
+            with suppress(OSError):  # it is not empty: another process is at work there
+                path.rmdir()
+            raise
+        try:
+            require_free(path)  # nobody began and ended a run in it before the lock was ours
         except RunError:
             folder.close()
             raise
@@ -68,6 +75,11 @@ class RunFolder:
         for stale in [*path.glob(f".*{TEMPORARY}"), *checkpoints(path).glob(f".*{TEMPORARY}")]:
             stale.unlink(missing_ok=True)
         return folder
+
+    @property
+    def resume_command(self) -> str:
+        """The command that goes on with this run."""
+        return f"gpucnn train --resume --run-dir {shlex.quote(str(self.path))}"
 
     def close(self) -> None:
         """Let other processes write this run; a folder in which no run was begun is removed."""
@@ -93,10 +105,9 @@ class RunFolder:
             return
         self.write_json("environment.json", [entry])
 
-    def save(self, checkpoint: Checkpoint, *, best: bool = False) -> Path:
-        """Write a checkpoint under its step, or as the best; of those under a step, the last two stay."""
-        name = "best" if best else f"step-{checkpoint.progress.step:08d}"
-        path = checkpoints(self.path) / f"{name}.safetensors"
+    def save(self, checkpoint: Checkpoint, name: str = "") -> Path:
+        """Write a checkpoint under a name, where it stays, or under its step, of which the last two stay."""
+        path = checkpoints(self.path) / f"{name or f'step-{checkpoint.progress.step:08d}'}.safetensors"
         path.parent.mkdir(exist_ok=True)
         checkpoint.write(path)
         for old in by_step(self.path)[_KEPT:]:
@@ -158,8 +169,9 @@ def _next_free(parent: Path, name: str) -> Path:
     return path
 
 
-def _require_empty(path: Path) -> None:
-    if any(entry.name != "lock" and not entry.name.endswith(TEMPORARY) for entry in path.iterdir()):
+def require_free(path: Path) -> None:
+    """Raise RunError where `path` is a folder with something in it: nothing is mixed with a run, or written over."""
+    if path.is_dir() and any(entry.name != "lock" and not entry.name.endswith(TEMPORARY) for entry in path.iterdir()):
         raise RunError(
             f"{path} exists and is not empty: add --resume to go on with the run in it, "
             "or choose another --run-dir (without one, a new folder is made in runs/)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from gpucnn.training.environment import environment, versions
 from gpucnn.training.lines import Lines
 from gpucnn.training.metrics import Metrics
 from gpucnn.training.observer import Observer, RunInfo
+from gpucnn.training.parts import pinned
 from gpucnn.training.report import report
 from gpucnn.training.resume import require_same
 from gpucnn.training.run import Run, load
-from gpucnn.training.run_folder import RunFolder
+from gpucnn.training.run_folder import RunFolder, require_free
 from gpucnn.training.signals import Interrupted, Interrupts
 from gpucnn.training.trainer import Trainer
 
@@ -47,28 +48,34 @@ def train(
     """
     if isinstance(config, (str, Path)):
         config = find_config(str(config))
-    experiment = load_config(config, [*overrides, *([f"device={device}"] if device else [])])
+    changes = [overrides] if isinstance(overrides, str) else list(overrides)
+    experiment = pinned(load_config(config, [*changes, *([f"device={device}"] if device else [])]))
     if resume and run_dir is None:
         raise ArgumentError("resume needs run_dir (--run-dir): the folder of the run to go on with")
     place = None if run_dir is None else Path(run_dir)
     observer = observer or Lines()
+    if place and not resume:
+        require_free(place)  # before the data are read, which may take long
     with ExitStack() as stack:
-        folder = RunFolder.reopen(place) if resume and place else RunFolder.create(experiment.name, place)
-        stack.callback(folder.close)
-        restored = _checkpoint(folder, experiment, observer) if resume else None
+        resumed = stack.enter_context(closing(RunFolder.reopen(place))) if place and resume else None
+        restored = _checkpoint(resumed, experiment, observer) if resumed else None
         target = Device.named(experiment.device)
+        if target.note:
+            observer.message(target.note)
         trainer = Trainer(experiment, target, restored)
+        interrupts = stack.enter_context(Interrupts())
+        # Only now, so that what cannot be trained leaves no folder.
+        folder = resumed or stack.enter_context(closing(RunFolder.create(experiment.name, place)))
         folder.write_text("config.yaml", to_yaml(experiment))
         folder.add_environment(environment(target))
         metrics = Metrics(folder.path, epoch=trainer.progress.epoch, step=trainer.progress.step)
         stack.callback(metrics.close)
-        interrupts = stack.enter_context(Interrupts())
         observer.started(_info(trainer, folder.path))
         trainer.fit(folder, metrics, observer, interrupts)
         try:
             result = report(trainer, folder, observer)
         except Interrupted as stop:
-            advice = f"trained, but not evaluated: to go on: --run-dir {folder.path} --resume"
+            advice = f"trained, but not evaluated: to go on: {folder.resume_command}"
             raise Interrupted(stop.signal, f"{stop}; {advice}") from None
         observer.finished({"path": folder.path, **(result or {})})
         return load(folder.path, device=experiment.device)

@@ -65,7 +65,7 @@ class Trainer:
             self.save()
         except Interrupted as stop:
             done = f"{stop} after step {self.progress.step}; checkpoint: {self.save()}"
-            raise Interrupted(stop.signal, f"{done}; to go on: --run-dir {folder.path} --resume") from None
+            raise Interrupted(stop.signal, f"{done}; to go on: {folder.resume_command}") from None
         except NonFiniteError as error:
             raise NonFiniteError(f"{error}\n{self._save_last_good()}") from None
 
@@ -114,7 +114,9 @@ class Trainer:
         p.next_epoch()
         self.metrics.add("epoch", row)
         if improved:
-            self.folder.save(self.checkpoint(), best=True)
+            self.folder.save(self.checkpoint(), "best")
+        if training.keep_every and p.epoch % training.keep_every == 0:
+            self.folder.save(self.checkpoint(), f"epoch-{p.epoch:04d}")
         if isinstance(training.checkpoint_every, int) and p.epoch % training.checkpoint_every == 0:
             self.save()
         self.observer.epoch_finished(row)

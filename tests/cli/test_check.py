@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gpucnn.model import Model
 
 from gpucnn.backend import Device
 from gpucnn.cli.check import _bytes, _labels, _large, check
 from gpucnn.config import load
 from gpucnn.config.report import _kept, kept, report
 from gpucnn.errors import ConfigError
+from gpucnn.model import Model
 
 CONFIG = """\
 name: small
@@ -118,7 +118,9 @@ def test_settings_that_are_hardly_meant_are_noted(config: Path) -> None:
     assert rare.startswith("training.checkpoint_every (=4) is beyond the 3 epochs of the run")
     (rare,) = report(load(config, ["training.checkpoint_every.steps=16"])).notes
     assert rare.startswith("training.checkpoint_every (=16) is beyond the 15 steps of the run")
-    assert report(load(config, ["training.checkpoint_every.steps=15"])).notes == []
+    assert report(load(config, ["training.checkpoint_every.steps=15", "training.keep_every=3"])).notes == []
+    (none,) = report(load(config, ["training.keep_every=4"])).notes
+    assert none == "training.keep_every (=4) is beyond the 3 epochs of the run: it keeps none"
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -27,11 +27,15 @@ def test_list_shows_every_data_set():
     result = run("list")
     lines = result.stdout.splitlines()
     assert result.exit_code == 0
-    assert [line.split()[0] for line in lines] == ["NAME", *Dataset.registry]
+    assert [line.split()[0] for line in lines] == ["name", *Dataset.registry]
     (digits,) = [line for line in lines if line.startswith("digits")]
     assert "in the package" in digits
-    assert "1442 + 355" in digits
+    assert "1,442 + 355" in digits
     assert "CC BY 4.0" in digits
+
+
+def test_the_list_is_what_the_command_shows_by_itself():
+    assert run().stdout == run("list").stdout
 
 
 def test_list_as_json():
@@ -39,9 +43,11 @@ def test_list_as_json():
     assert rows["mnist"] == {
         "name": "mnist",
         "found": "not found",
-        "images": "60000 + 10000",
-        "download": "12 MB",
+        "train": 60_000,
+        "test": 10_000,
+        "megabytes": 12,
         "licence": "CC BY-SA 3.0; Y. LeCun, C. Cortes",
+        "problem": None,
     }
 
 
@@ -50,8 +56,12 @@ def test_list_goes_on_where_a_file_is_damaged(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     for stem in ("train-images-idx3", "train-labels-idx1"):
         (folder / f"{stem}-ubyte").write_bytes(b"damaged")
+    result = run("list")
+    (mnist,) = [line for line in result.stdout.splitlines() if line.startswith("mnist")]
+    assert mnist.split()[1:3] == [str(folder), "damaged"]
+    assert result.stderr.startswith(f"mnist: damaged: {folder / 'train-images-idx3-ubyte'}: byte 0: expected magic")
     rows = {row["name"]: row for row in json.loads(run("list", "--json").stdout)}
-    assert (rows["mnist"]["images"], rows["mnist"]["found"]) == ("damaged", str(folder))
+    assert rows["mnist"]["problem"].startswith(str(folder))
 
 
 def test_fetch_prints_the_folder(tmp_path, monkeypatch):

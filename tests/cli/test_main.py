@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -57,13 +56,6 @@ assert not heavy, heavy
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
-def test_help_takes_less_than_0_4_s_of_cpu_time():
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert run("--help").returncode == 0
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.4
-
-
 def test_help_names_every_command(capsys):
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
@@ -93,7 +85,7 @@ def test_no_command_shows_the_help_on_stderr_and_is_wrong_use(capsys):
     [
         (["tarin"], "tarin", "gpucnn"),
         (["train", "--epochs", "3"], "--epochs", "gpucnn train"),
-        (["data"], "Missing command", "gpucnn data"),
+        (["data", "ftech"], "ftech", "gpucnn data"),
         (["eval"], "RUN_OR_CHECKPOINT", "gpucnn eval"),
         (["predict", "run", "a.png", "--top", "0"], "--top", "gpucnn predict"),
     ],
@@ -165,6 +157,18 @@ def test_a_full_disk_behind_stdout_is_one_message():
         )
     assert process.stderr == "error: No space left on device\n"
     assert process.returncode == 1
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_closed_stream_is_no_obstacle(closed):
+    code = f"""
+import os, sys
+os.close(sys.{closed}.fileno())
+os.execv(sys.executable, [sys.executable, "-m", "gpucnn", "schema"])
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert bool(process.stdout) == (closed == "stderr")
 
 
 def test_text_that_the_terminal_cannot_show_is_escaped(tmp_path):

@@ -67,8 +67,9 @@ REFUSED = {
     "text.png": (lambda path: path.write_text("hello"), "cannot identify"),
     "cut.png": (write_truncated, ""),
     "none.npy": (lambda path: None, "No such file"),
-    "text.npy": (lambda path: path.write_text("hello"), "not a sound .npy file"),
+    "text.npy": (lambda path: path.write_text("hello"), "not a sound .npy file of numbers, as numpy.save writes them"),
     "empty.npy": (lambda path: path.touch(), "not a sound .npy file"),
+    "zero.npy": (lambda path: np.save(path, np.zeros((0, 8, 8), np.uint8)), "holds no images"),
     "shape.npy": (lambda path: np.save(path, np.zeros((4, 9, 9), np.uint8)), "(4, 9, 9)"),
     "object.npy": (lambda path: np.save(path, np.array([{}])), "Python objects"),
     "range.npy": (lambda path: np.save(path, np.full((8, 8), 300)), "300"),
@@ -86,6 +87,7 @@ def test_a_file_that_is_no_use_is_named_with_the_reason(tmp_path, name):
         images(tmp_path / name, GRAY, "uint8")
     assert str(caught.value).startswith(str(tmp_path / name))
     assert reason in str(caught.value)
+    assert "pickle" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("shape", "dtype"), [((8, 8, 4), "uint8"), (GRAY, "float32")])

@@ -81,34 +81,48 @@ def test_a_shipped_experiment_goes_by_its_name_from_any_folder(tiny_config, monk
     monkeypatch.setattr(resources, "shipped_configs", lambda: {"tiny": tiny_config})
     assert main(["train", "tiny", "training.epochs=1", "-q"]) == 0
     assert main(["train", "tny", "-q"]) == 2
-    assert (
-        capsys.readouterr().err
-        == "error: tny: no such file, and no shipped experiment; did you mean 'tiny'? known: tiny\n"
-    )
+    assert capsys.readouterr().err == "tny: no such file, and no shipped experiment; did you mean 'tiny'? known: tiny\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([], 2, "CONFIG is missing"),
-        (["--resume"], 2, "CONFIG is missing"),
-        (["CONFIG", "training.epochs=many"], 2, "training.epochs"),
-        (["CONFIG", "training.epoch=3"], 2, "did you mean 'epochs'"),
-        (["CONFIG", "--device", "gpu"], 2, "auto, cpu, cuda"),
-        (["CONFIG", "--resume"], 1, "there is no unfinished run of 'tiny'"),
-        (["CONFIG", "--resume", "--run-dir", "none"], 1, "none: no run to resume"),
-        (["--resume", "--run-dir", "none"], 1, "none: no run to resume"),
-        (["CONFIG", "--run-dir", "."], 1, "not empty"),
+        ([], 2, "error: CONFIG is missing"),
+        ([""], 2, "'' is no config: give a YAML file"),
+        (["--resume"], 2, "error: CONFIG is missing"),
+        (["CONFIG", "training.epochs=many"], 2, "override 'training.epochs=many': training.epochs: must be a whole "),
+        (["CONFIG", "training.epoch=3"], 2, "override 'training.epoch=3': training.epoch: unknown key; did you mean "),
+        (["CONFIG", "--device", "gpu"], 2, "override 'device=gpu': device: must be auto, cpu, cuda or cuda:N"),
+        (["CONFIG", "--resume"], 1, "error: --resume: there is no unfinished run of 'tiny'"),
+        (["CONFIG", "--resume", "--run-dir", "none"], 1, "error: none: no run to resume"),
+        (["--resume", "--run-dir", "none"], 1, "error: none: no run to resume"),
+        (["CONFIG", "--run-dir", "."], 1, "error: . exists and is not empty"),
+        (["CONFIG", "data.dataset=mnist"], 1, "error: mnist is not found. Looked in:"),
     ],
 )
-def test_mistakes_are_one_message(tiny_config, capsys, arguments, code, message):
+def test_mistakes_are_one_message(tiny_config, capsys, monkeypatch, arguments, code, message):
+    monkeypatch.setattr("gpucnn.data.places.platformdirs.user_cache_dir", lambda app: f"cache/{app}")
+    monkeypatch.delenv("GPUCNN_DATA", raising=False)
     Path("something").touch()
+    before = sorted(Path().rglob("*"))
     assert main(["train", *(str(tiny_config) if a == "CONFIG" else a for a in arguments)]) == code
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("error: ")
-    assert message in err
+    assert err.startswith(message)
     assert "Traceback" not in err
+    assert sorted(Path().rglob("*")) == before  # nothing is begun, not even a folder
+
+
+def test_every_line_about_a_config_begins_with_its_place(tiny_config, capsys):
+    tiny_config.write_text("nmae: tiny\ndata:\n  dataset: digit\nmodel: [dense: ten]\n")
+    assert main(["train", str(tiny_config), "seed=-1"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[0].removeprefix(str(tiny_config)) for line in lines] == [
+        ":1:1",
+        ":3:3",
+        ":4:9",
+        "override 'seed=-1'",
+    ]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -123,6 +137,7 @@ def test_a_stopped_run_is_resumed_by_its_name(endless, number, code, capsys):
         assert process.stdout is not None
         assert process.stdout.read() == b""
     assert f"stopped by {number.name}" in rest
+    assert rest.endswith("to go on: gpucnn train --resume --run-dir runs/tiny-1\n")
     assert "Traceback" not in rest
     (stopped,) = scan(Path("runs"))
     assert stopped.state == "unfinished"

@@ -146,7 +146,10 @@ training: {epochs: 0, early_stopping: {patience: 2}}
             "9:19: optimizer.sgd.nesterov: must be true or false; got 'on'; did",
         ),
         ({"x": "training: {epochs: 0}"}, "9:12: training.epochs: must be above 0; got 0"),
-        ({"x": "training: 5"}, "9:1: training: must be a mapping with epochs, checkpoint_every, early_stopping; got 5"),
+        (
+            {"x": "training: 5"},
+            "9:1: training: must be a mapping with epochs, checkpoint_every, keep_every, early_stopping; got 5",
+        ),
         (
             {"x": "training: {checkpoint_every: often}"},
             "9:12: training.checkpoint_every: must be a whole number, or a mapping with steps; got 'often'",
@@ -195,6 +198,7 @@ def test_a_wrong_setting_gets_one_message(errors: Errors, lines: dict[str, str],
         ),
         (["conv2d: {out_channels: 8, padding: full}"], "4:31: model[0].conv2d.padding: must be a whole number from 0"),
         (["conv2d: {out_channels: 8, bias: yes}"], "4:31: model[0].conv2d.bias: must be true or false; got 'yes'; did"),
+        (["sequential: {layers: [relu], repeat: 1001}"], "4:34: model[0].sequential.repeat: must be at most 1000; got"),
         (["dropout: 1.0"], "4:5: model[0].dropout: must be below 1; got 1.0"),
         (["residual: relu"], "4:5: model[0].residual: must be a list (`- item` lines, or [item, item]); got 'relu'"),
         (["residual: [relu, conv2d: {out: 1}]"], "4:31: model[0].residual[1].conv2d.out: unknown key; did you mean"),
@@ -214,6 +218,13 @@ def test_a_wrong_layer_is_told_with_its_place(errors: Errors, layers: list[str],
     assert found[0].startswith(message), found
 
 
+def test_a_single_class_is_nothing_to_learn(errors: Errors) -> None:
+    found = errors(with_lines(data="data: {dataset: {synthetic: {classes: 1}}}"), "model[-1].dense=1")
+    assert found == [
+        "2:18: data.dataset.synthetic: has a single class, '0': a network learns to tell two or more apart"
+    ]
+
+
 def test_an_empty_network_is_refused(errors: Errors) -> None:
     (found,) = errors(with_lines(model="model: []"))
     assert found.startswith("3:1: model: must have at least 1 item")
@@ -226,7 +237,7 @@ def test_an_empty_network_is_refused(errors: Errors) -> None:
         ("data: {dataset: {synthetic: {train: 1}}, validation: 0.5}", "2:42: data.validation: "),
         (
             "data: {dataset: {synthetic: {train: 100}}, validation: 50, batch_size: 51}",
-            "2:60: data.batch_size: is 51, but there are only 50 images to train on",
+            "2:60: data.batch_size: is 51, but there are only 50 images to train on: choose 50 or less",
         ),
         (
             "data: {dataset: {synthetic: {train: 100}}, batch_size: 9, normalize: {mean: [0, 0], std: [1]}}",
@@ -273,7 +284,7 @@ def test_a_warm_up_must_be_shorter_than_the_run(errors: Errors) -> None:
     text = with_lines(x="training: {epochs: 2}\nschedule: {one_cycle: {warmup: 14}}")
     (found,) = errors(text)
     assert found == (
-        "10:24: schedule.one_cycle.warmup: is 14 steps, which must be less than the run: 2 epochs of 7 steps are 14"
+        "10:24: schedule.one_cycle.warmup: is 14 steps, which must be less than the run: 2 epochs of 7 steps, 14 in all"
     )
     assert load({**Experiment.model_validate(load_text(text)).dump(), "training": {"epochs": 3}})
 

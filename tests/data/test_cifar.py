@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from writers import write_cifar, write_cifar10, write_cifar100
+from checks.writers import write_cifar, write_cifar10, write_cifar100
 
 from gpucnn.data.cifar10 import Cifar10
 from gpucnn.data.cifar100 import Cifar100
@@ -75,5 +75,5 @@ def test_info_needs_no_files():
 
 
 def test_not_found_names_all_files():
-    with pytest.raises(DataError, match=r"data_batch_1.bin, .*data_batch_5.bin\n.*gpucnn data fetch cifar10"):
+    with pytest.raises(DataError, match=r"data_batch_1.bin, .*.*, test_batch.bin\n.*gpucnn data fetch cifar10"):
         Cifar10().load("train")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from checks.writers import write_cifar10, write_cifar100, write_mnist
 from PIL import Image
-from writers import write_cifar10, write_cifar100, write_mnist
 
 from gpucnn.data.base import Dataset
 from gpucnn.errors import ArgumentError

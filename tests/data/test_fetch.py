@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-from writers import write_mnist
+from checks.writers import write_mnist
 
 from gpucnn.data.cifar10 import Cifar10
 from gpucnn.data.fetch import fetch

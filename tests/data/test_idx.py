@@ -5,10 +5,10 @@ import struct
 
 import numpy as np
 import pytest
+from checks.writers import idx_bytes, write_idx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from writers import idx_bytes, write_idx
 
 from gpucnn.data import idx
 from gpucnn.data.mapped import MappedArray

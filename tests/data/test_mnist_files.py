@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from writers import write_idx, write_mnist
+from checks.writers import write_idx, write_mnist
 
 from gpucnn.data import files
 from gpucnn.data.fashion_mnist import FashionMnist
@@ -129,8 +129,8 @@ def test_folders_that_may_not_be_entered_are_passed_over(tmp_path, monkeypatch):
 
     folder = write_mnist(tmp_path / "data")
     monkeypatch.setattr(Path, "is_file", denied)
-    monkeypatch.setattr(Path, "is_dir", denied)
-    with pytest.raises(DataError, match=r"data: no such folder, or a closed one"):
+    monkeypatch.setattr(Path, "exists", denied)
+    with pytest.raises(DataError, match=r"data: no such folder, or one that may not be entered"):
         Mnist(folder).load("train")
 
 

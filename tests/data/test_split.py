@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpucnn.data.split import split
-from gpucnn.errors import ArgumentError
+from gpucnn.data.split import chosen, split
+from gpucnn.errors import ArgumentError, DataError
 
 
 @given(st.integers(2, 200), st.data(), st.integers(0, 2**64 - 1))
@@ -30,3 +30,11 @@ def test_the_seed_alone_decides():
 def test_nothing_left_to_train_on(validation):
     with pytest.raises(ArgumentError, match=r"validation"):
         split(10, validation, seed=0)
+
+
+def test_a_data_set_in_one_piece_is_split_once_and_for_all():
+    train, test = (chosen(10, 0.2, name).tolist() for name in ("train", "test"))
+    assert len(test) == 2
+    assert sorted(train + test) == list(range(10))
+    with pytest.raises(DataError, match=r"1 images in all, of which test \(=0.2\) leaves none to train on"):
+        chosen(1, 0.2, "train")

@@ -56,6 +56,12 @@ def test_values_that_are_not_finite_are_left_out(tmp_path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
+def test_any_name_of_a_class_can_be_drawn(tmp_path):
+    names = ["$a_{$", "$b$", "\u65e5\u672c", "two\nlines", "\x1b[31m", "caf\udce9", r"\frac", "%"]
+    confusion_matrix(np.eye(8, dtype=np.int64), names, tmp_path / "odd.png", title="$_{$")
+    assert pixels(tmp_path / "odd.png").size
+
+
 def test_the_same_numbers_give_the_same_bytes_without_date_or_version(tmp_path):
     for name in ("a.png", "b.png"):
         training_curve(rows(3), tmp_path / name)

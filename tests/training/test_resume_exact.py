@@ -77,11 +77,17 @@ class Recorder(Observer):
 
 
 def process(
-    config: dict[str, Any], folder: Path, *, resume: bool, at: int = -1, signals: tuple[int, ...] = ()
+    config: dict[str, Any],
+    folder: Path,
+    *,
+    resume: bool,
+    at: int = -1,
+    signals: tuple[int, ...] = (),
+    threads: int = 1,
 ) -> tuple[int, str]:
     """Train in a process, send it signals while it stands still after step `at`; return its exit code and output."""
     command = [sys.executable, "-c", PROGRAM, json.dumps([config, str(folder), resume, at])]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as child:
         assert child.stdout
         assert child.stdin
@@ -154,6 +160,16 @@ def test_two_processes_same_seed_same_bits(small: dict[str, Any], tmp_path: Path
     small["training"] = {"epochs": 1}
     assert process(small, tmp_path / "1", resume=False)[0] == 0
     gpucnn.train(small, run_dir=tmp_path / "2", observer=Observer())
+    assert bits(tmp_path / "1") == bits(tmp_path / "2")
+
+
+def test_two_processes_of_several_threads_same_bits(small: dict[str, Any], tmp_path: Path) -> None:
+    """The products are large enough (over 64^3) for BLAS to share them out among its threads."""
+    small["data"] |= {"dataset": {"synthetic": {"size": 16, "classes": 6, "train": 88, "test": 8}}, "batch_size": 64}
+    small["model"] = [{"conv2d": {"out_channels": 16}}, "relu", "flatten", {"dense": 64}, "relu", {"dense": 6}]
+    small["training"] = {"epochs": 2}
+    for name in "12":
+        assert process(small, tmp_path / name, resume=False, threads=2)[0] == 0
     assert bits(tmp_path / "1") == bits(tmp_path / "2")
 
 

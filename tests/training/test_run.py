@@ -6,6 +6,7 @@ import copy
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,14 @@ def test_evaluation_knows_three_splits(trained: gpucnn.Run) -> None:
 
 
 def test_another_data_set_is_refused(trained: gpucnn.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained_on = Synthetic(8, 1, 6, 120, 40).info()
     other: Any = Synthetic(9, 1, 6, 120, 40)
     monkeypatch.setattr(Synthetic, "info", lambda self: other._info)
-    with pytest.raises(CheckpointError, match=r"trained on images \(8, 8, 1\) of 6 classes, but .* \(9, 9, 1\)"):
+    with pytest.raises(CheckpointError, match=r"trained on images of shape \(8, 8, 1\), but .* shape \(9, 9, 1\)"):
+        trained.evaluate()
+    other = Synthetic(8, 1, 7, 120, 40)
+    with pytest.raises(CheckpointError, match=r"trained on 6 classes, but the data set has 7: is it another one"):
+        trained.evaluate()
+    other._info = replace(trained_on, classes=("0", "1", "two", "3", "4", "5"))
+    with pytest.raises(CheckpointError, match=r"trained on class 2 called '2', but the data set has it called 'two'"):
         trained.evaluate()

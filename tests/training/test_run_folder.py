@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -82,6 +83,19 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, monkeypatch: pyte
         RunFolder.create("a")
 
 
+def test_a_lock_that_cannot_be_written_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(handle: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", no_space)
+    with pytest.raises(RunError, match=r"cannot write .*x/lock: No space left on device; make room"):
+        RunFolder.create("a", tmp_path / "x")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(RunError, match=r"cannot write .*lock: Is a directory"):
+        Lock(tmp_path / "lock")
+
+
 def test_a_folder_in_which_no_run_was_begun_is_removed(tmp_path: Path) -> None:
     RunFolder.create("a", tmp_path / "x").close()
     assert not (tmp_path / "x").exists()
@@ -130,14 +144,16 @@ def test_half_written_files_are_removed_on_resume(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_the_last_two_and_the_best_stay(tmp_path: Path) -> None:
+def test_the_last_two_and_those_with_names_stay(tmp_path: Path) -> None:
     folder = begun(tmp_path)
-    folder.save(at(2), best=True)
+    folder.save(at(2), "best")
+    folder.save(at(2), "epoch-0001")
     for step in (2, 9, 10, 100_000_000):
         folder.save(at(step))
     names = sorted(p.name for p in checkpoints(tmp_path).iterdir())
-    assert names == ["best.safetensors", "step-00000010.safetensors", "step-100000000.safetensors"]
-    assert [p.name for p in by_step(tmp_path)] == names[:0:-1]
+    steps = ["step-00000010.safetensors", "step-100000000.safetensors"]
+    assert names == ["best.safetensors", "epoch-0001.safetensors", *steps]
+    assert [p.name for p in by_step(tmp_path)] == steps[::-1]
 
 
 def test_a_damaged_checkpoint_is_set_aside_and_counts_no_more(tmp_path: Path) -> None:

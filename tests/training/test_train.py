@@ -10,6 +10,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -138,8 +139,11 @@ def test_the_loop_is_what_it_says(small: dict[str, Any], tmp_path: Path) -> None
     assert seen == [(step, 0.1 * schedule.factor(step, 12)) for step in range(12)]
 
 
-@pytest.mark.parametrize("override", ["data.workers=3", "training.checkpoint_every={steps: 4}"])
+@pytest.mark.parametrize(
+    "override", ["data.workers=0", "data.workers=3", "training.checkpoint_every={steps: 4}", "training.keep_every=1"]
+)
 def test_what_must_not_change_the_weights(small: dict[str, Any], tmp_path: Path, override: str) -> None:
+    assert load_config(small).data.workers == 1
     first = gpucnn.train(small, run_dir=tmp_path / "1", overrides=["training.epochs=2"])
     second = gpucnn.train(small, run_dir=tmp_path / "2", overrides=["training.epochs=2", override])
     assert weights(first) == weights(second)
@@ -155,6 +159,23 @@ def test_checkpoints_by_steps(small: dict[str, Any], tmp_path: Path) -> None:
     run = gpucnn.train(small, run_dir=tmp_path, overrides=overrides)
     assert [p.name for p in by_step(run.path)] == ["step-00000006.safetensors", "step-00000004.safetensors"]
     assert Checkpoint.read(by_step(run.path)[1]).progress.batch == 4
+
+
+def test_every_nth_checkpoint_stays(small: dict[str, Any], tmp_path: Path) -> None:
+    """Whatever `checkpoint_every` says; the last one is kept as well, under its step."""
+    overrides = [
+        "training.epochs=5",
+        "training.keep_every=2",
+        "training.checkpoint_every=3",
+        "training.early_stopping=null",
+    ]
+    run = gpucnn.train(small, run_dir=tmp_path, overrides=overrides)
+    kept = sorted(p.name for p in (tmp_path / "checkpoints").glob("epoch-*"))
+    assert kept == ["epoch-0002.safetensors", "epoch-0004.safetensors"]
+    assert [p.name for p in by_step(tmp_path)] == ["step-00000030.safetensors", "step-00000018.safetensors"]
+    second = gpucnn.load(tmp_path / "checkpoints" / kept[0])
+    assert (second.progress.epoch, second.progress.batch, second.path) == (2, 0, tmp_path)
+    assert second.evaluate("validation").loss == run.metrics()[1]["validation_loss"]
 
 
 def test_early_stopping_stops(small: dict[str, Any], tmp_path: Path) -> None:
@@ -290,11 +311,35 @@ def test_a_run_that_cannot_begin_leaves_no_folder(
     monkeypatch.setattr(Synthetic, "load", missing)
     with pytest.raises(DataError, match="gone"):
         gpucnn.train(small)
-    assert not list(tmp_path.glob("runs/*"))
+    with pytest.raises(DataError, match="gone"):
+        gpucnn.train(small, run_dir="x")
+    assert not list(tmp_path.iterdir())
 
 
 def missing(self: Synthetic, split: str) -> Any:
+    assert not list(Path().iterdir())  # so that even a process that is killed while it reads leaves nothing
     raise DataError("gone")
+
+
+def test_the_data_are_found_again_from_another_folder(
+    small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path in a config is relative to the current folder, or to $GPUCNN_DATA; in a run it is absolute."""
+    images, labels = np.zeros((40, 8, 8), np.uint8), np.arange(40) % 6
+    small["data"] = {"dataset": {"npz": {"path": "data.npz"}}, "batch_size": 16}
+    small["training"] = {"epochs": 1}
+    for place in ("here", "data", "elsewhere"):
+        (tmp_path / place).mkdir()
+    monkeypatch.setenv("GPUCNN_DATA", str(tmp_path / "data"))
+    for place in ("data", "here"):  # the current folder goes before $GPUCNN_DATA
+        monkeypatch.chdir(tmp_path / "here")
+        np.savez(tmp_path / place / "data.npz", images=images, labels=labels)
+        run = gpucnn.train(small, run_dir=tmp_path / f"run-{place}")
+        assert run.config.data.dataset.dump()["npz"]["path"] == str(tmp_path / place / "data.npz")
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        assert gpucnn.load(run.path).evaluate().loss == run.results["loss"]
+        more = gpucnn.train(run.path / "config.yaml", run_dir=run.path, resume=True, overrides=["training.epochs=2"])
+        assert more.progress.epoch == 2
 
 
 def test_a_folder_with_a_run_in_it_is_refused(small: dict[str, Any], tmp_path: Path) -> None:
@@ -308,6 +353,18 @@ def test_a_folder_with_a_run_in_it_is_refused(small: dict[str, Any], tmp_path: P
 def test_resume_needs_a_folder(small: dict[str, Any]) -> None:
     with pytest.raises(ArgumentError, match="resume needs run_dir"):
         gpucnn.train(small, resume=True)
+
+
+def test_a_single_override_needs_no_list(small: dict[str, Any], tmp_path: Path) -> None:
+    assert gpucnn.train(small, run_dir=tmp_path, overrides="training.epochs=1").progress.epoch == 1
+
+
+def test_a_thread_can_train(small: dict[str, Any], tmp_path: Path) -> None:
+    """As a notebook's server or `asyncio.to_thread` does: without signal handlers, which only the main thread has."""
+    with ThreadPoolExecutor(2) as executor:
+        jobs = [executor.submit(gpucnn.train, small, run_dir=tmp_path / name, observer=Observer()) for name in "12"]
+    assert weights(jobs[0].result()) == weights(jobs[1].result())
+    assert repr(jobs[0].result()) == f"Run({str(tmp_path / '1')!r}, epoch 4, step 24)"
 
 
 def test_device_is_an_override(small: dict[str, Any], tmp_path: Path) -> None:
