@@ -7,9 +7,10 @@ new arrays shall live. CuPy is imported when a CUDA device is first asked for, n
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,6 +22,12 @@ Array: TypeAlias = npt.NDArray[Any]
 """A NumPy array, or a CuPy array that is used through the same calls."""
 
 Shape: TypeAlias = tuple[int, ...]
+
+EXTRAS = {13: ("cuda13", 580), 12: ("cuda12", 525)}
+"""CUDA's major version -> the extra that installs CuPy for it, and the first number of the oldest driver for it."""
+
+_OLDEST_CUPY = 13
+_NO_DRIVER, _NO_DEVICE = 35, 100  # cudaErrorInsufficientDriver, cudaErrorNoDevice
 
 
 def array_module(x: Any) -> Any:
@@ -47,12 +54,15 @@ def to_numpy(x: Any) -> Array:
 class Device:
     """Where a run's arrays live: the CPU, or one CUDA device.
 
+    note: why the CPU was chosen, where `auto` asked for a CUDA device first; empty otherwise.
+
     >>> Device.named("cpu").asarray([1.0, 2.0], np.float32)
     array([1., 2.], dtype=float32)
     """
 
     kind: str
     index: int = 0
+    note: str = field(default="", compare=False)
 
     @staticmethod
     def named(name: str) -> Device:
@@ -67,9 +77,9 @@ class Device:
             return Device("cpu")
         try:
             return _cuda(int(match[2] or 0))
-        except DeviceError:
+        except Unusable as found:
             if name == "auto":
-                return Device("cpu")
+                return Device("cpu", note=f"device auto: the CPU, since {found.problem} (more: gpucnn doctor)")
             raise
 
     @property
@@ -85,29 +95,107 @@ class Device:
             array: Array = self.xp.asarray(x, dtype)
             return array
 
+    def memory(self) -> str:
+        """Return in words how much memory is free; nothing for the CPU, whose memory is everyone's."""
+        if self.kind == "cpu":
+            return ""
+        free, total = self.xp.cuda.Device(self.index).mem_info
+        free += self.xp.get_default_memory_pool().free_bytes()
+        return f" ({free / 2**30:.2f} of {total / 2**30:.2f} GiB free on {self})"
+
+    def release(self) -> None:
+        """Give memory that the pool holds and nothing uses back to the device."""
+        if self.kind != "cpu":
+            self.xp.get_default_memory_pool().free_all_blocks()
+
     def __str__(self) -> str:
         return self.kind if self.kind == "cpu" else f"{self.kind}:{self.index}"
 
 
-def _cuda(index: int) -> Device:
-    """Return CUDA device `index` once CuPy, its driver and the device are known to answer."""
+class Unusable(DeviceError):  # noqa: N818 - what a device is
+    """A CUDA device that cannot be used. problem: what is wrong, remedy: what to do, in a few words each."""
+
+    def __init__(self, problem: str, remedy: str, device: str = "cuda") -> None:
+        super().__init__(f"device {device}: {problem}: {remedy}, or set device: cpu")
+        self.problem, self.remedy = problem, remedy
+
+
+def import_cupy() -> Any:
+    """Return the module cupy; raises Unusable, with what to install, where it is missing, broken or too old."""
+    install = " or ".join(
+        f'pip install "gpucnn[{extra}]" (driver {least} or newer)' for extra, least in EXTRAS.values()
+    )
     try:
         cupy = importlib.import_module("cupy")
-    except ImportError as error:
-        raise DeviceError(
-            f"device cuda needs CuPy, which cannot be imported ({error}): "
-            'pip install "gpucnn[cuda13]" for CUDA 13, "gpucnn[cuda12]" for CUDA 12, or set device: cpu'
-        ) from None
+    except ModuleNotFoundError as error:
+        if error.name == "cupy":
+            raise Unusable("CuPy is not installed", f"{install}; nvidia-smi shows the driver") from None
+        raise Unusable(f"CuPy cannot be imported: {error}", f"install it again: {install}") from None
+    except Exception as error:  # CuPy explains a missing library in many lines; the first that is not empty says which
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip(" \t=")), type(error).__name__)
+        raise Unusable(f"CuPy cannot be imported: {reason}", f"install it again: {install}") from None
+    if int(cupy.__version__.partition(".")[0]) < _OLDEST_CUPY:
+        problem = f"CuPy {cupy.__version__} is too old, gpucnn needs {_OLDEST_CUPY} or newer"
+        raise Unusable(problem, f"remove it, then {install}")
+    return cupy
+
+
+def cuda_version(number: int) -> str:
+    """Return a version of CUDA, as its libraries count, as text.
+
+    >>> cuda_version(12040)
+    '12.4'
+    """
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def device_count(cupy: Any) -> int:
+    """Return how many CUDA devices there are; raises Unusable where the driver does not say, or says none."""
     try:
         count = int(cupy.cuda.runtime.getDeviceCount())
     except Exception as error:  # CuPy's own error classes exist only once CuPy is imported
-        raise DeviceError(
-            f"device cuda: the NVIDIA driver does not answer ({error}): "
-            "run nvidia-smi to see it, update it to the CUDA version CuPy was built for, or set device: cpu"
-        ) from None
+        raise _without_devices(cupy, error) from None
     if count == 0:
-        raise DeviceError("device cuda: this machine has no CUDA device: set device: cpu")
+        raise _no_device()
+    return count
+
+
+def _without_devices(cupy: Any, error: Exception) -> Unusable:
+    """Return what it means that devices could not be counted."""
+    status = getattr(error, "status", None)
+    if status == _NO_DEVICE:
+        return _no_device()
+    if status != _NO_DRIVER:
+        return Unusable(f"the NVIDIA driver does not answer ({error})", "see what nvidia-smi says of it")
+    driver, built = (int(getattr(cupy.cuda.runtime, f"{who}GetVersion")()) for who in ("driver", "runtime"))
+    if driver == 0:
+        remedy = "install it; in a container, start that with the GPUs passed in (docker run --gpus all)"
+        return Unusable("there is no NVIDIA driver on this machine", remedy)
+    extra, least = EXTRAS.get(built // 1000, (f"cuda{built // 1000}", 0))
+    older = EXTRAS.get(driver // 1000, (extra,))[0]
+    other = f', or replace CuPy by pip install "gpucnn[{older}]"' if older != extra else ""
+    return Unusable(
+        f"the NVIDIA driver is too old: it runs CUDA {cuda_version(driver)}, and this CuPy needs CUDA {built // 1000}",
+        f"update the driver to {least or 'a newer one'}{' or newer' if least else ''}{other}",
+    )
+
+
+def _no_device() -> Unusable:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    hidden = "" if visible is None else f" (CUDA_VISIBLE_DEVICES is {visible!r}, which hides all others)"
+    return Unusable(f"this machine has no CUDA device{hidden}", "see what nvidia-smi lists")
+
+
+def _cuda(index: int) -> Device:
+    """Return CUDA device `index` once CuPy, its driver and the device are known to answer."""
+    cupy = import_cupy()
+    count = device_count(cupy)
     if index >= count:
-        raise DeviceError(f"device cuda:{index}: this machine has {count} CUDA device(s): choose 0 to {count - 1}")
-    cupy.cuda.Device(index).use()
+        problem = f"this machine has {count} CUDA device{'s' * (count > 1)}"
+        raise Unusable(problem, f"choose cuda:0{f' to cuda:{count - 1}' * (count > 1)}", f"cuda:{index}")
+    try:
+        cupy.cuda.Device(index).use()
+    except Exception as error:
+        problem = f"it cannot be used ({error})"
+        raise Unusable(problem, "another process may hold it, see nvidia-smi", f"cuda:{index}") from None
     return Device("cuda", index)

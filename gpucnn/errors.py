@@ -52,5 +52,9 @@ class RunError(GpucnnError):
     """A run folder that cannot be made, resumed or read."""
 
 
+class OutOfMemory(GpucnnError, MemoryError):  # noqa: N818 - MemoryError is it already
+    """Memory, the machine's or a device's, that does not suffice."""
+
+
 class NonFiniteError(GpucnnError):
     """A loss, activation or gradient that is infinite or not a number."""

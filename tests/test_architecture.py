@@ -27,7 +27,8 @@ BELOW: dict[str, list[str]] = {
     "random": ["backend"],
     "registry": ["errors", "problems"],
     "cuda": GROUND,
-    "ops": [*GROUND, "cuda"],
+    "cpu": GROUND,
+    "ops": [*GROUND, "cuda", "cpu"],
     "layers": [*GROUND, "ops"],
     "losses": [*GROUND, "ops"],
     "optimizers": [*GROUND, "ops", "layers"],  # layers for what a parameter is
@@ -36,8 +37,8 @@ BELOW: dict[str, list[str]] = {
     "model": [*GROUND, "ops", "layers"],
     "data": [*GROUND, "augment"],
     "config": [*GROUND, *PARTS, "model", "data"],
-    "training": [*GROUND, *PARTS, "ops", "model", "data", "config"],
-    "cli": [*GROUND, *PARTS, "ops", "model", "data", "config", "training"],
+    "training": [*GROUND, *PARTS, "cpu", "ops", "model", "data", "config"],
+    "cli": [*GROUND, *PARTS, "cuda", "ops", "model", "data", "config", "training"],
 }
 """The rooms, lowest first, and those that each may import from besides itself."""
 
@@ -148,6 +149,7 @@ def test_help_imports_nothing_heavy():
 
 def test_what_the_package_offers_is_found_and_what_it_does_not_is_refused():
     assert gpucnn.ops.conv2d
+    assert gpucnn.errors.ConfigError
     for name in gpucnn.__all__:
         assert name in dir(gpucnn)
         assert getattr(gpucnn, name) is not None

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidato
 from gpucnn.arguments import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from gpucnn.augment.base import Augmentation
 from gpucnn.data.base import Dataset
+from gpucnn.dispatch import Impl
 from gpucnn.layers.base import Layer
 from gpucnn.losses.base import Loss
 from gpucnn.optimizers.base import Optimizer
@@ -115,6 +116,9 @@ class Training(Section):
     """Epochs from one checkpoint to the next, or {steps: n}. There is one at the end in any case; the last two stay."""
     keep_every: PositiveInt | None = None
     """Epochs from one checkpoint that stays for good to the next: checkpoints/epoch-0005.safetensors. null: none."""
+    micro_batch: PositiveInt | Literal["auto"] | None = None
+    """Images computed at a time where a batch does not fit into memory; the gradients of a batch's parts are added up.
+    auto: as many as fit, found when memory runs out. null: the whole batch, or an error that says what would fit."""
     early_stopping: EarlyStopping | None = None
     """When to stop before the last epoch; needs `data.validation`."""
 
@@ -130,6 +134,11 @@ class Experiment(Section):
     """auto: the first CUDA device, else the CPU. cpu. cuda or cuda:N: that GPU or an error."""
     precision: Literal["float32", "float64"] = "float32"
     """The type of all numbers in the network."""
+    impl: Impl = "auto"
+    """auto: the faster implementation of each operation where it applies, else the reference. reference: always the
+    reference, which is what a reader reads. fast: as auto, but what only the reference can do is an error."""
+    numerics: Literal["fast", "exact"] = "fast"
+    """exact: convolutions as sums of products only. fast: also by Winograd's algorithm, where that is faster."""
     data: Data
     """The images."""
     model: Annotated[list[Spec[Layer]], MinLen(1)]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gpucnn.backend import Array, Shape
+from gpucnn.errors import OutOfMemory
 from gpucnn.layers.base import Builder, Layer
 from gpucnn.layers.shapes import located
 from gpucnn.random import Step
@@ -35,22 +36,26 @@ class Chain:
         """Return the last layer's y, and what each layer saved."""
         saved = []
         for layer in self.layers:
-            x, kept = layer.forward(x, train=train)
+            with memory_for(layer):
+                x, kept = layer.forward(x, train=train)
             saved.append(kept)
         return x, saved
 
     def backward(self, dy: Array, saved: list[Any]) -> Array:
         """Return dx: every layer's delta is what the layer after it hands back."""
         for layer, kept in zip(reversed(self.layers), reversed(saved), strict=True):
-            dy = layer.backward(dy, kept)
+            with memory_for(layer):
+                dy = layer.backward(dy, kept)
         return dy
 
     def backward_params(self, dy: Array, saved: list[Any]) -> None:
         """Add to the gradients of the parameters; nobody asks for dx."""
         for layer, kept in zip(self.layers[:0:-1], saved[:0:-1], strict=True):
-            dy = layer.backward(dy, kept)
+            with memory_for(layer):
+                dy = layer.backward(dy, kept)
         if self.layers:
-            self.layers[0].backward_params(dy, saved[0])
+            with memory_for(self.layers[0]):
+                self.layers[0].backward_params(dy, saved[0])
 
     def children(self) -> dict[str, Layer]:
         """Return the layers by their paths, `0.conv2d`."""
@@ -67,6 +72,19 @@ class Chain:
             if layer.activation or not layer.transparent:
                 return layer.activation
         return beyond
+
+
+class memory_for:  # noqa: N801 - a context, and cheaper than one made of a generator
+    """While entered, memory that does not suffice is an OutOfMemory that names the layer."""
+
+    def __init__(self, layer: Layer) -> None:
+        self._layer = layer
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, MemoryError) and not isinstance(error, OutOfMemory):
+            raise OutOfMemory(f"out of memory in layer {self._layer.path}: {error}") from None
 
 
 def _key(i: int, layer: Layer) -> str:

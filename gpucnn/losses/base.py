@@ -35,6 +35,10 @@ class Loss(Registered, ABC, kind="loss", package="gpucnn.losses"):
     def backward(self, saved: Any) -> Array:
         """Return d loss / d scores, shape (N, K)."""
 
+    def weight(self, labels: Array) -> float:
+        """Return what the mean over the images is divided by: their number, unless they have weights."""
+        return float(len(labels))
+
     @abstractmethod
     def probabilities(self, scores: Array) -> Array:
         """Return what the scores say as probabilities, shape (N, K): from 0 to 1, each row's sum 1."""

@@ -51,6 +51,12 @@ class CrossEntropy(Loss, name="cross_entropy"):
         labels, saved, weights = saved
         return ops.cross_entropy_backward(labels, saved, weights, label_smoothing=self.label_smoothing)
 
+    def weight(self, labels: Array) -> float:
+        """Return the sum of the weights of the labels' classes."""
+        if self.class_weights is None:
+            return super().weight(labels)
+        return float(array_module(labels).asarray(self.class_weights)[labels].sum())
+
     def probabilities(self, scores: Array) -> Array:
         """Return softmax(x)."""
         return ops.softmax(scores)

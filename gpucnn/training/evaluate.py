@@ -75,21 +75,32 @@ class Evaluation:
         }
 
 
-def evaluate(model: Model, loss: Loss, loader: Loader, *, between: Callable[[], None] = lambda: None) -> Evaluation:
+def evaluate(
+    model: Model, loss: Loss, loader: Loader, *, part: int | None = None, between: Callable[[], None] = lambda: None
+) -> Evaluation:
     """Return how well `model` does on all images of `loader`, in its evaluating form (no dropout, running statistics).
 
-    between: called after every batch; it may raise to stop.
+    part: the images computed at a time, where a batch does not fit into memory. between: called after every batch; it
+    may raise to stop.
     """
     total, top, classes = 0.0, 0, model.output_shape[-1]
     confusion = np.zeros((classes, classes), np.int64)
     for x, labels in loader.batches(epoch=0):
-        scores, _ = model.forward(x)
+        scores = _scores(model, x, part or len(x))
         total += float(loss.forward(scores, labels)[0]) * len(labels)
         truth, predicted = to_numpy(labels), to_numpy(scores.argmax(axis=1))
         confusion += np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes)
         top += _in_top(scores, labels) if classes > _TOP else 0
         between()
     return Evaluation(total / loader.images, confusion, top / loader.images if classes > _TOP else None)
+
+
+def _scores(model: Model, x: Array, part: int) -> Array:
+    if part >= len(x):
+        return model.forward(x)[0]
+    parts = [model.forward(x[start : start + part])[0] for start in range(0, len(x), part)]
+    scores: Array = array_module(x).concatenate(parts)
+    return scores
 
 
 def finite(value: float) -> float | None:

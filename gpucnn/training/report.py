@@ -13,7 +13,6 @@ import numpy as np
 
 from gpucnn.errors import CheckpointError
 from gpucnn.training.checkpoint import Checkpoint, Progress
-from gpucnn.training.evaluate import evaluate
 from gpucnn.training.observer import Observer
 from gpucnn.training.run_folder import RunFolder, checkpoints
 from gpucnn.training.trainer import Trainer
@@ -44,7 +43,7 @@ def _evaluation(trainer: Trainer, split: str, at: Progress, weights: str) -> dic
     """Return how the network does now, with what its weights are: those of `at`."""
     loader = trainer.data.evaluation(split)
     assert loader is not None  # the split was chosen because it has images
-    found = evaluate(trainer.model, trainer.loss, loader, between=trainer.interrupts.check)
+    found = trainer.evaluate(loader)
     return {"weights": weights, "epoch": at.epoch, "step": at.step, **found.dump(trainer.data.info.classes)}
 
 

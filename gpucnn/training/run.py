@@ -21,7 +21,7 @@ from gpucnn.training.evaluate import Evaluation, evaluate
 from gpucnn.training.files import read_json
 from gpucnn.training.images import as_images
 from gpucnn.training.metrics import read_lines
-from gpucnn.training.parts import ExperimentData, build_model
+from gpucnn.training.parts import ExperimentData, build_model, computing
 from gpucnn.training.run_folder import latest
 
 
@@ -109,13 +109,14 @@ class Run:
         Raises ShapeError or ArgumentError where they are not.
         """
         images = as_images(x, self.checkpoint.input_shape, self.checkpoint.image_dtype)
-        size, dtype = self.config.data.batch_size, np.dtype(self.config.precision)
+        size, dtype = self._part or self.config.data.batch_size, np.dtype(self.config.precision)
         rows = [np.empty((0, len(self.classes)), dtype)]
         for start in range(0, len(images), size):
             batch = images[start : start + size]
             ready = self._normalize.apply(batch, dtype) if self._normalize else scaled(batch, dtype)
-            scores, _ = self.model.forward(self.device.asarray(ready))
-            rows.append(to_numpy(self.loss.probabilities(scores)))
+            with computing(self.config):
+                scores, _ = self.model.forward(self.device.asarray(ready))
+                rows.append(to_numpy(self.loss.probabilities(scores)))
         return np.concatenate(rows)
 
     def evaluate(self, split: str = "test") -> Evaluation:
@@ -126,7 +127,14 @@ class Run:
         loader = ExperimentData(self.config, self.device, self.checkpoint).evaluation(split)
         if loader is None:
             raise ArgumentError(f"split (={split!r}): the data set of this run has no such images")
-        return evaluate(self.model, self.loss, loader)
+        with computing(self.config):
+            return evaluate(self.model, self.loss, loader, part=self._part)
+
+    @property
+    def _part(self) -> int | None:
+        """The images computed at a time, where the config says how many."""
+        micro_batch = self.config.training.micro_batch
+        return micro_batch if isinstance(micro_batch, int) else None
 
     @cached_property
     def _normalize(self) -> Normalize | None:

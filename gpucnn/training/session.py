@@ -17,7 +17,7 @@ from gpucnn.training.environment import environment, versions
 from gpucnn.training.lines import Lines
 from gpucnn.training.metrics import Metrics
 from gpucnn.training.observer import Observer, RunInfo
-from gpucnn.training.parts import pinned
+from gpucnn.training.parts import computing, pinned
 from gpucnn.training.report import report
 from gpucnn.training.resume import require_same
 from gpucnn.training.run import Run, load
@@ -56,7 +56,7 @@ def train(
     observer = observer or Lines()
     if place and not resume:
         require_free(place)  # before the data are read, which may take long
-    with ExitStack() as stack:
+    with computing(experiment), ExitStack() as stack:
         resumed = stack.enter_context(closing(RunFolder.reopen(place))) if place and resume else None
         restored = _checkpoint(resumed, experiment, observer) if resumed else None
         target = Device.named(experiment.device)

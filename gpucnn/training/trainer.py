@@ -15,12 +15,14 @@ import numpy as np
 
 from gpucnn.backend import Array, Device, to_numpy
 from gpucnn.config.experiment import Experiment
+from gpucnn.data.loader import Loader
 from gpucnn.errors import NonFiniteError
 from gpucnn.random import Step
 from gpucnn.training.checkpoint import Checkpoint, Progress
 from gpucnn.training.environment import versions
-from gpucnn.training.evaluate import evaluate
+from gpucnn.training.evaluate import Evaluation, evaluate
 from gpucnn.training.finite import all_finite, first_gradient, first_in_forward, gradients
+from gpucnn.training.gradients import Gradients
 from gpucnn.training.metrics import STEPS_A_LINE, Metrics, epoch_row, step_metrics
 from gpucnn.training.observer import Observer
 from gpucnn.training.parts import ExperimentData, build_model
@@ -41,6 +43,8 @@ class Trainer:
         self.model = build_model(experiment, self.data.info.shape, device)
         self.loss, self.schedule = experiment.loss.build(), experiment.schedule.build()
         self.loss.check(self.model.output_shape, len(self.data.info.classes))
+        micro_batch = experiment.training.micro_batch
+        self.gradients = Gradients(self.model, self.loss, micro_batch, lambda text: self.observer.message(text))
         self.optimizer = experiment.optimizer.build()
         self.optimizer.build(self.model.params)
         self.progress = Progress()
@@ -91,24 +95,20 @@ class Trainer:
         """Update the weights by one batch; return its loss and how many of its images were classified right."""
         step = Step(self.experiment.seed, self.progress.step)
         statistics = {path: array.copy() for path, array in self.model.state.items()}
-        scores, saved = self.model.forward(x, train=step)
-        loss, saved_loss = self.loss.forward(scores, labels)
-        value = float(loss)
+        value, correct = self.gradients.compute(x, labels, step)
         if not math.isfinite(value):
             raise self._diverged(f"the loss is {value}", x, step, statistics)
-        self.model.zero_grad()
-        self.model.backward(self.loss.backward(saved_loss), saved)
         if not all_finite(gradients(self.model.params).values()):
             raise self._diverged("a gradient is not finite", x, step, statistics)
         self.optimizer.update(self.model.params, lr=lr, step=step.index)
-        return value, int((scores.argmax(axis=1) == labels).sum())
+        return value, correct
 
     def finish_epoch(self) -> None:
         """Validate, record the epoch, and write the checkpoints that are due."""
         p, training = self.progress, self.experiment.training
         found = None
         if self.validation:
-            found = evaluate(self.model, self.loss, self.validation, between=self.interrupts.check)
+            found = self.evaluate(self.validation)
         row = epoch_row(p, self.learning_rate(p.step - 1), found)
         improved = found is not None and improves(found, p, training.early_stopping)
         p.next_epoch()
@@ -120,6 +120,10 @@ class Trainer:
         if isinstance(training.checkpoint_every, int) and p.epoch % training.checkpoint_every == 0:
             self.save()
         self.observer.epoch_finished(row)
+
+    def evaluate(self, loader: Loader) -> Evaluation:
+        """Return how well the network does now on the images of a loader."""
+        return evaluate(self.model, self.loss, loader, part=self.gradients.part, between=self.interrupts.check)
 
     @property
     def finished(self) -> bool:
