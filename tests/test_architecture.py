@@ -36,8 +36,8 @@ BELOW: dict[str, list[str]] = {
     "augment": [*GROUND, "ops"],
     "model": [*GROUND, "ops", "layers"],
     "data": [*GROUND, "augment"],
-    "config": [*GROUND, *PARTS, "model", "data"],
-    "training": [*GROUND, *PARTS, "cpu", "ops", "model", "data", "config"],
+    "config": [*GROUND, *PARTS, "cpu", "model", "data"],
+    "training": [*GROUND, *PARTS, "ops", "model", "data", "config"],
     "cli": [*GROUND, *PARTS, "cuda", "ops", "model", "data", "config", "training"],
 }
 """The rooms, lowest first, and those that each may import from besides itself."""

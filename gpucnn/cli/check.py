@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from gpucnn.config.implementations import Choice
     from gpucnn.config.report import Report
 
 
@@ -17,6 +18,10 @@ def check(
     ],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="KEY.PATH=VALUE", help="Settings to change: training.epochs=3.")
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Also run a step over two images on auto, cpu, cuda or cuda:N, and say what computes it."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, with the config, every default written out.")
@@ -28,12 +33,22 @@ def check(
     step takes at the config's batch size, the data set and the number of steps. Exits with 2 where the config is
     wrong, with a line for each mistake.
     """
+    import dataclasses
+
+    from gpucnn.backend import Device
     from gpucnn.config import load
+    from gpucnn.config.implementations import implementations
     from gpucnn.config.report import report
     from gpucnn.resources import find_config
 
-    found = report(load(find_config(config), overrides or ()))
-    typer.echo(json.dumps(found.dump(), indent=2) if as_json else as_text(found))
+    experiment = load(find_config(config), overrides or ())
+    found = report(experiment)
+    choices = None if device is None else implementations(experiment, Device.named(device))
+    if as_json:
+        more = {} if choices is None else {"implementations": [dataclasses.asdict(choice) for choice in choices]}
+        typer.echo(json.dumps(found.dump() | more, indent=2))
+    else:
+        typer.echo(as_text(found) + ("" if choices is None else f"\n\n{_implementations(choices)}"))
 
 
 def as_text(report: Report) -> str:
@@ -84,6 +99,13 @@ def _labels(paths: list[str]) -> list[str]:
         labels.append("  " * len(outer) + text(parts))
         outer.append(path)
     return labels
+
+
+def _implementations(choices: list[Choice]) -> str:
+    from gpucnn.cli.tables import table
+
+    rows = [[c.operation, str(c.times), c.implementation, c.reason] for c in choices]
+    return table(["operation", "times", "computed by", "why not faster"], rows)
 
 
 def _memory(report: Report) -> str:

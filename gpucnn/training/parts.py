@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 
-from gpucnn import dispatch
 from gpucnn.augment.base import Augmentation
 from gpucnn.backend import Array, Device, Shape
 from gpucnn.config.experiment import Experiment, Statistics
-from gpucnn.cpu import numerics
 from gpucnn.data.base import Info, Source
 from gpucnn.data.loader import Loader
 from gpucnn.data.normalize import Normalize
@@ -23,13 +20,6 @@ from gpucnn.model import Model
 from gpucnn.training.checkpoint import Checkpoint
 
 SPLITS = ("train", "validation", "test")
-
-
-@contextmanager
-def computing(experiment: Experiment) -> Iterator[None]:
-    """Choose implementations as the experiment says while entered."""
-    with dispatch.using(experiment.impl), numerics.using(experiment.numerics):
-        yield
 
 
 def build_model(experiment: Experiment, input_shape: Shape, device: Device) -> Model:

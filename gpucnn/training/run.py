@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from gpucnn.backend import Array, Device, to_numpy
 from gpucnn.config import Experiment
+from gpucnn.config.implementations import computing
 from gpucnn.data.normalize import Normalize, scaled
 from gpucnn.errors import ArgumentError, CheckpointError, RunError
 from gpucnn.losses.base import Loss
@@ -21,7 +22,7 @@ from gpucnn.training.evaluate import Evaluation, evaluate
 from gpucnn.training.files import read_json
 from gpucnn.training.images import as_images
 from gpucnn.training.metrics import read_lines
-from gpucnn.training.parts import ExperimentData, build_model, computing
+from gpucnn.training.parts import ExperimentData, build_model
 from gpucnn.training.run_folder import latest
 
 

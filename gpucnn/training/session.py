@@ -10,6 +10,7 @@ from typing import Any
 from gpucnn.backend import Device
 from gpucnn.config import Experiment, to_yaml
 from gpucnn.config import load as load_config
+from gpucnn.config.implementations import computing
 from gpucnn.errors import ArgumentError
 from gpucnn.resources import find_config
 from gpucnn.training.checkpoint import Checkpoint
@@ -17,7 +18,7 @@ from gpucnn.training.environment import environment, versions
 from gpucnn.training.lines import Lines
 from gpucnn.training.metrics import Metrics
 from gpucnn.training.observer import Observer, RunInfo
-from gpucnn.training.parts import computing, pinned
+from gpucnn.training.parts import pinned
 from gpucnn.training.report import report
 from gpucnn.training.resume import require_same
 from gpucnn.training.run import Run, load

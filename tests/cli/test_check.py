@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gpucnn.backend import Device
+from gpucnn.cli import main
 from gpucnn.cli.check import _bytes, _labels, _large, check
 from gpucnn.config import load
 from gpucnn.config.report import _kept, kept, report
@@ -149,3 +150,18 @@ def test_large_numbers_are_short() -> None:
         "0", "999", "1 k", "12.3 k", "999 k", "1.5 M", "2 G", "30 T",
     ]  # fmt: skip
     assert [_bytes(n) for n in (0, 1536, 2**20, 3 * 2**29)] == ["0.0 KiB", "1.5 KiB", "1.0 MiB", "1.5 GiB"]
+
+
+def test_what_computes_each_operation_is_told(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(config), "--device", "cpu", "precision=float64"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("dense ")]
+    assert line.split(maxsplit=3)[1:] == ["1", "reference", "float32 only, not float64"]
+    assert main(["check", str(config), "--device", "cpu", "impl=reference", "--json"]) == 0
+    choices = json.loads(capsys.readouterr().out)["implementations"]
+    assert {choice["implementation"] for choice in choices} == {"reference"}
+    assert {"conv2d_backward_weight", "cross_entropy", "sgd_update"} <= {choice["operation"] for choice in choices}
+
+
+def test_a_device_that_is_not_there_is_refused(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(config), "--device", "gpu"]) == 2
+    assert "device (='gpu') must be auto, cpu, cuda or cuda:N" in capsys.readouterr().err

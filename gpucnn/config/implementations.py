@@ -1,0 +1,64 @@
+"""By what an experiment's operations are computed: chosen by its settings, and told without training."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpucnn.backend import Device
+from gpucnn.config.experiment import Experiment
+from gpucnn.cpu import numerics
+from gpucnn.dispatch import Decision, recorded, using
+from gpucnn.model import Model
+from gpucnn.random import Step
+
+IMAGES = 2
+"""How many images the step is run over from which the choices are seen: batch_norm needs two."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An operation, by what it is computed, why not by something faster, and how often in one step."""
+
+    operation: str
+    implementation: str
+    reason: str
+    times: int
+
+
+@contextmanager
+def computing(experiment: Experiment) -> Iterator[None]:
+    """Choose implementations as the experiment says while entered."""
+    with using(experiment.impl), numerics.using(experiment.numerics):
+        yield
+
+
+def implementations(experiment: Experiment, device: Device) -> list[Choice]:
+    """Return what computes each operation of a training step on `device`, in the order of the step.
+
+    Seen, not derived: a step over two black images is run.
+    """
+    shape = experiment.data.dataset.build().info().shape
+    dtype = np.dtype(experiment.precision)
+    layers = [spec.build() for spec in experiment.model]
+    model = Model(layers, shape, seed=experiment.seed, dtype=dtype, device=device)
+    loss, optimizer = experiment.loss.build(), experiment.optimizer.build()
+    optimizer.build(model.params)
+    x, labels = device.asarray(np.zeros((IMAGES, *shape), dtype)), device.asarray(np.zeros(IMAGES, np.int64))
+    with computing(experiment), recorded() as decisions:
+        scores, saved = model.forward(x, train=Step(experiment.seed, 0))
+        _, saved_loss = loss.forward(scores, labels)
+        model.backward(loss.backward(saved_loss), saved)
+        optimizer.update(model.params, lr=0.0, step=0)
+    return _counted(decisions)
+
+
+def _counted(decisions: list[Decision]) -> list[Choice]:
+    return [
+        Choice(decision.operation, decision.implementation, decision.reason, times)
+        for decision, times in Counter(decisions).items()
+    ]
