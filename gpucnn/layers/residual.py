@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gpucnn import ops
 from gpucnn.backend import Array, Shape
 from gpucnn.errors import ShapeError
 from gpucnn.layers.base import Layer
@@ -38,8 +39,8 @@ class Residual(Container, name="residual"):
         """Return f(x) + g(x)."""
         y, saved = self._layers.forward(x, train=train)
         other, saved_shortcut = self._shortcut.forward(x, train=train)
-        return y + other, (saved, saved_shortcut)
+        return ops.add(y, other), (saved, saved_shortcut)
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return the sum of what both ways hand back."""
-        return self._layers.backward(dy, saved[0]) + self._shortcut.backward(dy, saved[1])
+        return ops.add(self._layers.backward(dy, saved[0]), self._shortcut.backward(dy, saved[1]))

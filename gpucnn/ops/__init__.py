@@ -27,6 +27,7 @@ from gpucnn.ops.activation import (
     tanh,
     tanh_backward,
 )
+from gpucnn.ops.add import add
 from gpucnn.ops.batch_norm import batch_norm_backward, batch_norm_eval, batch_norm_train
 from gpucnn.ops.conv2d import (
     conv2d,
@@ -55,6 +56,7 @@ from gpucnn.ops.update import adam_update, sgd_update
 
 __all__ = [
     "adam_update",
+    "add",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm_backward",

@@ -247,7 +247,8 @@ def row_calls() -> Iterator[Call]:
 
 
 def update_calls() -> Iterator[Call]:
-    """Yield steps of the optimizers."""
+    """Yield steps of the optimizers, and sums."""
+    yield Call("add", "(3, 97)", tuple(numbers((3, 97), (3, 97))), terms=1, linear=True)
     value, grad, first, second = numbers((3, 97), (3, 97), (3, 97), (3, 97))
     for momentum, nesterov, decay in [(0.0, False, 0.1), (0.9, False, 0.0), (0.9, True, 0.1)]:
         options = {"lr": 0.3, "momentum": momentum, "nesterov": nesterov, "decay": decay}

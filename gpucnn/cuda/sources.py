@@ -1,0 +1,113 @@
+"""The kernels' sources: in which file a kernel stands, what parameters it declares, and the text that is compiled.
+
+A kernel's declaration is the only place that says what it takes: `launch` checks arguments against it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from gpucnn.errors import ArgumentError
+from gpucnn.resources import folder
+
+DTYPES = ("float32", "float64")
+"""What the type T of the sources may stand for."""
+
+_KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\([\w, ]+\)\s*)?(\w+)\(([^)]*)\)')
+_PARAMETER = re.compile(
+    r"(?P<const>const )?(?P<type>\w+)(?P<array>\* __restrict__)? (?P<name>\w+)(?P<null> /\* or null \*/)?"
+)
+_STRUCTURE = re.compile(r"struct (\w+) \{((?:\s*int [\w, ]+;)+)\s*\};")
+_INCLUDE = re.compile(r'#include "([\w.]+)"')
+_TYPES = {"int": "int32", "float": "float32", "uint8": "uint8", "uint32": "uint32", "int64": "int64"}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What a kernel declares of one parameter: an array of `type` if `array`, else one number or structure."""
+
+    name: str
+    type: str
+    array: bool
+    const: bool
+    optional: bool
+
+    def dtype(self, element: np.dtype) -> np.dtype:
+        """Return the NumPy dtype of the type, where the sources' T stands for `element`."""
+        if self.type == "T":
+            return element
+        if self.type == "Acc":
+            return np.dtype(np.float64 if element == np.float64 else np.float32)
+        return np.dtype(_TYPES[self.type]) if self.type in _TYPES else structures()[self.type]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel: its name, the file it stands in, and its parameters in order."""
+
+    name: str
+    file: Path
+    parameters: tuple[Parameter, ...]
+
+
+@cache
+def kernels() -> dict[str, Kernel]:
+    """Return every kernel by name.
+
+    >>> [p.name for p in kernels()["conv2d_forward"].parameters]
+    ['x', 'w', 'b', 'y', 'g']
+    """
+    found = {}
+    for file in sorted(folder("kernels").glob("*.cu")):
+        for name, parameters in _KERNEL.findall(file.read_text()):
+            found[name] = Kernel(name, file, tuple(_parameter(file, p) for p in parameters.split(",")))
+    return found
+
+
+@cache
+def structures() -> dict[str, np.dtype]:
+    """Return the dtype of every structure of integers that a kernel may take by value."""
+    text = "\n".join(file.read_text() for file in folder("kernels").glob("*.cuh"))
+    return {
+        name: np.dtype([(field, np.int32) for field in re.findall(r"(\w+)\s*[,;]", body)])
+        for name, body in _STRUCTURE.findall(text)
+    }
+
+
+def source(files: Sequence[Path], dtype: str) -> str:
+    """Return the text of these files for one dtype, the headers they include in front, each once.
+
+    Headers become part of the text because CuPy's cache of compiled kernels looks at nothing else.
+    """
+    included: set[str] = set()
+    return f"#define GPUCNN_{dtype}\n" + "".join(_expanded(file, included) for file in files)
+
+
+def _expanded(file: Path, included: set[str]) -> str:
+    """Return a file's text, included files put in the place of their names, with the lines' true numbers."""
+    lines = [f'#line 1 "{file.name}"']
+    for number, line in enumerate(file.read_text().splitlines(), start=1):
+        match = _INCLUDE.match(line)
+        if match is None:
+            lines.append("" if line == "#pragma once" else line)
+        elif match[1] not in included:
+            included.add(match[1])
+            lines += [_expanded(file.parent / match[1], included), f'#line {number + 1} "{file.name}"']
+        else:
+            lines.append("")
+    return "\n".join(lines) + "\n"
+
+
+def _parameter(file: Path, declared: str) -> Parameter:
+    match = _PARAMETER.fullmatch(" ".join(declared.split()))
+    if match is None:
+        raise ArgumentError(
+            f"{file.name}: parameter {declared.strip()!r} must be written `const T* __restrict__ x` or `int n`"
+        )
+    return Parameter(match["name"], match["type"], bool(match["array"]), bool(match["const"]), bool(match["null"]))

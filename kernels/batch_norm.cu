@@ -1,0 +1,121 @@
+// Batch normalisation over the rows of x (rows, C): each channel to mean 0 and variance 1, then scaled and shifted.
+//
+//   mean = sum x / M      var = sum (x - mean)^2 / M      inverse = 1 / sqrt(var + eps)             M = rows
+//   deviation = x - mean            y = gamma inverse deviation + beta
+//   dbeta = sum dy                  dgamma = inverse sum dy deviation
+//   dx = gamma inverse (dy - dbeta / M - inverse deviation dgamma / M)
+//
+// Three launches forward: the statistics of each part of the rows (Welford's recurrence), their merger in order (Chan's
+// formula), and the elements. Neither formula takes a difference of large sums, as E[x^2] - E[x]^2 would. Three
+// backward: both sums of each part, their addition in order, the elements. In the first launch of three a block has 32
+// channels of one part, and a thread every 8th row of one of them (columns.cuh); in the second a thread has one
+// channel, in the third one element.
+//
+// Memory: forward reads x twice and writes y and the deviation; backward reads dy and the deviation twice and writes
+// dx. About 10 FLOPs an element each.
+//
+// Sources: S. Ioffe and C. Szegedy, arXiv:1502.03167; B. Welford, Technometrics 4, 1962; T. Chan et al., Stanford
+// report STAN-CS-79-773.
+//
+// Versions: this file, plain.
+#include "columns.cuh"
+
+struct Moments {  // of some rows of a channel: how many, their mean, and the sum of their squared deviations from it
+  Acc count, mean, square;
+  __device__ void take(Acc value) {
+    const Acc before = value - mean;
+    count += 1;
+    mean += before / count;
+    square += before * (value - mean);
+  }
+  __device__ void merge(const Moments& other) {
+    if (other.count == 0) return;
+    const Acc apart = other.mean - mean, share = other.count / (count + other.count);
+    mean += apart * share;
+    square += other.square + apart * apart * count * share;
+    count += other.count;
+  }
+};
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+batch_norm_part_statistics(const T* __restrict__ x, Acc* __restrict__ means, Acc* __restrict__ squares, int rows,
+                           int C) {
+  const Column own(rows, C);
+  Moments found = {0, 0, 0};
+  for (int row = own.begin; row < own.end; row += LANES) found.take(x[row * C + own.c]);
+  found = merge_lanes(found);
+  if (own.first(C)) means[blockIdx.y * C + own.c] = found.mean, squares[blockIdx.y * C + own.c] = found.square;
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+batch_norm_merge_statistics(const Acc* __restrict__ means, const Acc* __restrict__ squares, T* __restrict__ mean,
+                            T* __restrict__ var, T* __restrict__ inverse, int rows, int C, int pieces, Acc eps) {
+  const int c = element();
+  if (c >= C) return;
+  Moments all = {0, 0, 0};
+  for (int j = 0; j < pieces; ++j) {
+    const Part part(rows, j, pieces);
+    all.merge({Acc(part.end - part.begin), means[j * C + c], squares[j * C + c]});
+  }
+  const Acc variance = all.square / Acc(rows);
+  mean[c] = T(all.mean), var[c] = T(variance), inverse[c] = T(Acc(1) / sqrt(variance + eps));
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+batch_norm_train(const T* __restrict__ x, const T* __restrict__ gamma, const T* __restrict__ beta,
+                 const T* __restrict__ mean, const T* __restrict__ inverse, T* __restrict__ y,
+                 T* __restrict__ deviation, int count, int C) {
+  const int i = element(), c = i % C;
+  if (i >= count) return;
+  const Acc apart = Acc(x[i]) - Acc(mean[c]);
+  deviation[i] = T(apart);
+  y[i] = T(apart * (Acc(gamma[c]) * Acc(inverse[c])) + Acc(beta[c]));
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+batch_norm_eval(const T* __restrict__ x, const T* __restrict__ gamma, const T* __restrict__ beta,
+                const T* __restrict__ mean, const T* __restrict__ var, T* __restrict__ y, int count, int C, Acc eps) {
+  const int i = element(), c = i % C;
+  if (i >= count) return;
+  const Acc scale = Acc(gamma[c]) / sqrt(Acc(var[c]) + eps);
+  y[i] = T((Acc(x[i]) - Acc(mean[c])) * scale + Acc(beta[c]));
+}
+
+struct Sums {  // over some rows of a channel: of dy, and of dy times the deviation
+  Acc dy, product;
+  __device__ void merge(const Sums& other) { dy += other.dy, product += other.product; }
+};
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+batch_norm_part_sums(const T* __restrict__ dy, const T* __restrict__ deviation, Acc* __restrict__ sums,
+                     Acc* __restrict__ products, int rows, int C) {
+  const Column own(rows, C);
+  Sums found = {0, 0};
+  for (int row = own.begin; row < own.end; row += LANES) {
+    const Acc d = dy[row * C + own.c];
+    found.merge({d, d * Acc(deviation[row * C + own.c])});
+  }
+  found = merge_lanes(found);
+  if (own.first(C)) sums[blockIdx.y * C + own.c] = found.dy, products[blockIdx.y * C + own.c] = found.product;
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+batch_norm_add_sums(const Acc* __restrict__ sums, const Acc* __restrict__ products, const T* __restrict__ inverse,
+                    T* __restrict__ dgamma, T* __restrict__ dbeta, int C, int pieces) {
+  const int c = element();
+  if (c >= C) return;
+  Sums all = {0, 0};
+  for (int j = 0; j < pieces; ++j) all.merge({sums[j * C + c], products[j * C + c]});
+  dbeta[c] = T(all.dy), dgamma[c] = T(all.product * Acc(inverse[c]));
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+batch_norm_backward(const T* __restrict__ dy, const T* __restrict__ deviation, const T* __restrict__ inverse,
+                    const T* __restrict__ gamma, const T* __restrict__ dgamma, const T* __restrict__ dbeta,
+                    T* __restrict__ dx, int rows, int C) {
+  const int i = element(), c = i % C;
+  if (i >= rows * C) return;
+  const Acc scale = inverse[c], share = Acc(1) / Acc(rows);
+  const Acc apart = Acc(dy[i]) - Acc(dbeta[c]) * share - Acc(deviation[i]) * (scale * Acc(dgamma[c]) * share);
+  dx[i] = T(Acc(gamma[c]) * scale * apart);
+}

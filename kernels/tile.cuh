@@ -1,0 +1,143 @@
+// The product of two matrices by tiles in shared memory: out[m,n] = sum over k of  A[m,k] B[n,k], k from 0 to length-1.
+//
+// A block of 16 x 16 threads computes a tile of SIZE x SIZE elements, a thread SIDE x SIDE of them in registers. Of
+// each step of DEPTH along k, the block brings a strip of A and one of B into shared memory, four elements a thread;
+// while it multiplies one strip, the next is on its way in registers, and is put into the other of two buffers. One
+// barrier a step: whoever writes a buffer does so after a barrier that all came to after they last read it.
+//
+// Where the elements of A and B stand is told by a loader each, so that a matrix need not exist in memory:
+//
+//   ALONG_K               whether its fours are neighbours along k, or along the rows (m or n)
+//   at(i)                 the address of the i-th element of this thread's four, null where it is 0
+//   whole()               whether all fours are aligned, and either in memory one after the other or all 0
+//   advance(by)           goes on along k
+#pragma once
+#include "types.cuh"
+
+struct alignas(16) Four {
+  T of[4];
+};
+
+template <int SIDE>
+struct Tile {
+  static constexpr int SIZE = 16 * SIDE, DEPTH = 64 / SIDE, ROW = SIZE + 4;  // ROW: keeps fours aligned, columns apart
+
+  // The row within the tile, and the k within a strip, of the first of this thread's four.
+  static __device__ int row(bool along_k) {
+    return along_k ? threadIdx.x / (DEPTH / 4) : threadIdx.x % (SIZE / 4) * 4;
+  }
+  static __device__ int k(bool along_k) { return along_k ? threadIdx.x % (DEPTH / 4) * 4 : threadIdx.x / (SIZE / 4); }
+
+  // Where the j-th of a thread's SIDE rows (or columns) stands in the tile: by fours, 64 apart.
+  static __device__ int place(int thread, int j) { return j / 4 * 64 + thread * 4 + j % 4; }
+};
+
+static __device__ inline bool aligned(const void* p) { return (unsigned long long)p % 16 == 0; }
+
+template <class Loader>
+static __device__ Four fetch(const Loader& loader, bool whole) {
+  Four four = {};
+  if (whole) {
+    const T* from = loader.at(0);
+    if (from) four = *reinterpret_cast<const Four*>(from);
+  } else {
+    for (int i = 0; i < 4; ++i) {
+      const T* from = loader.at(i);
+      if (from) four.of[i] = *from;
+    }
+  }
+  return four;
+}
+
+// A strip: the elements of DEPTH consecutive k, each in a row of its own.
+template <int SIDE>
+using Strip = T[Tile<SIDE>::DEPTH][Tile<SIDE>::ROW];
+
+template <int SIDE, class Loader>
+static __device__ void put(Strip<SIDE>& strip, const Four& four) {
+  const int row = Tile<SIDE>::row(Loader::ALONG_K), k = Tile<SIDE>::k(Loader::ALONG_K);
+  if (Loader::ALONG_K) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) strip[k + i][row] = four.of[i];
+  } else {
+    *reinterpret_cast<Four*>(&strip[k][row]) = four;
+  }
+}
+
+// Adds a strip's share to the sums of this thread's SIDE x SIDE elements. A large tile's loop is unrolled but twice:
+// more would take registers that a second block on the same multiprocessor needs.
+template <int SIDE>
+static __device__ void multiply(const Strip<SIDE>& a, const Strip<SIDE>& b, Acc (&sums)[SIDE][SIDE]) {
+  const int across = threadIdx.x % 16, down = threadIdx.x / 16;
+#pragma unroll (SIDE == 8 ? 2 : 16)
+  for (int k = 0; k < Tile<SIDE>::DEPTH; ++k) {
+    Four left[SIDE / 4], right[SIDE / 4];
+#pragma unroll
+    for (int j = 0; j < SIDE; j += 4) {
+      left[j / 4] = *reinterpret_cast<const Four*>(&a[k][Tile<SIDE>::place(down, j)]);
+      right[j / 4] = *reinterpret_cast<const Four*>(&b[k][Tile<SIDE>::place(across, j)]);
+    }
+#pragma unroll
+    for (int i = 0; i < SIDE; ++i)
+#pragma unroll
+      for (int j = 0; j < SIDE; ++j) sums[i][j] += Acc(left[i / 4].of[i % 4]) * Acc(right[j / 4].of[j % 4]);
+  }
+}
+
+// Computes this block's tile. row_of(m) tells where the tile's row m begins in memory, or -1 where it does not exist;
+// `columns` of the tile's columns exist; write(place, n, sum) is called for each element that does.
+template <int SIDE, class A, class B, class RowOf, class Write>
+static __device__ void tile_product(A a, B b, int length, int columns, RowOf row_of, Write write) {
+  constexpr int DEPTH = Tile<SIDE>::DEPTH;
+  __shared__ __align__(16) Strip<SIDE> as[2], bs[2];
+  const bool whole_a = a.whole(), whole_b = b.whole();
+  Acc sums[SIDE][SIDE] = {};
+  put<SIDE, A>(as[0], fetch(a, whole_a));
+  put<SIDE, B>(bs[0], fetch(b, whole_b));
+  __syncthreads();
+  for (int k = 0, now = 0; k < length; k += DEPTH, now ^= 1) {
+    const bool more = k + DEPTH < length;
+    Four next_a, next_b;
+    if (more) {
+      a.advance(DEPTH), b.advance(DEPTH);
+      next_a = fetch(a, whole_a), next_b = fetch(b, whole_b);
+    }
+    multiply<SIDE>(as[now], bs[now], sums);
+    if (more) {
+      put<SIDE, A>(as[now ^ 1], next_a);
+      put<SIDE, B>(bs[now ^ 1], next_b);
+      __syncthreads();
+    }
+  }
+  const int across = threadIdx.x % 16, down = threadIdx.x / 16;
+#pragma unroll
+  for (int i = 0; i < SIDE; ++i) {
+    const int row = row_of(Tile<SIDE>::place(down, i));
+#pragma unroll
+    for (int j = 0; j < SIDE; ++j) {
+      const int n = Tile<SIDE>::place(across, j);
+      if (row >= 0 && n < columns) write(row + n, n, sums[i][j]);
+    }
+  }
+}
+
+// A number in the digits (high, middle, low) of a mixed base, counted up without dividing until a digit overflows.
+struct Counter {
+  int high, middle, low, middles, lows;
+  __device__ Counter(int value, int middles, int lows) : middles(middles), lows(lows) {
+    low = value % lows, value /= lows;
+    middle = value % middles, high = value / middles;
+  }
+  __device__ void advance(int by) {
+    low += by;
+    if (low < lows) return;
+    middle += low / lows, low %= lows;
+    if (middle < middles) return;
+    high += middle / middles, middle %= middles;
+  }
+  __device__ Counter after(int by) const {
+    Counter later = *this;
+    later.advance(by);
+    return later;
+  }
+};

@@ -1,0 +1,58 @@
+"""Compiling through CuPy, of which a stand-in tells what it was asked for."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gpucnn.cuda import compiler
+from gpucnn.cuda.compiler import compile_with_cupy
+from gpucnn.cuda.sources import kernels, source
+from gpucnn.errors import DeviceError
+
+
+class CompileException(Exception):  # noqa: N818 - CuPy's name
+    pass
+
+
+@pytest.fixture
+def cupy(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A CuPy with what compiling needs; `made` lists the modules it was asked for."""
+    made: list[dict[str, Any]] = []
+
+    class RawModule:
+        def __init__(self, **options: Any) -> None:
+            made.append(options)
+
+        def get_function(self, name: str) -> tuple[str, int]:
+            if "softmax" in name:
+                raise CompileException("no such instruction")
+            return name, len(made)
+
+    cuda = SimpleNamespace(Device=lambda: cuda.current, compiler=SimpleNamespace(CompileException=CompileException))
+    cuda.current = SimpleNamespace(id=0)
+    stand_in = SimpleNamespace(RawModule=RawModule, cuda=cuda, made=made)
+    monkeypatch.setitem(sys.modules, "cupy", stand_in)
+    compiler._module.cache_clear()
+    yield stand_in
+    compiler._module.cache_clear()
+
+
+def test_a_file_is_compiled_once_for_each_dtype_and_device(cupy):
+    forward, backward = kernels()["conv2d_forward"], kernels()["conv2d_backward_data"]
+    assert compile_with_cupy(forward, "float32") == ("conv2d_forward", 1)
+    assert compile_with_cupy(backward, "float32") == ("conv2d_backward_data", 1)
+    compile_with_cupy(forward, "float64")
+    cupy.cuda.current = SimpleNamespace(id=1)
+    compile_with_cupy(forward, "float64")
+    assert [module["code"] for module in cupy.made] == [
+        source([forward.file], dtype) for dtype in ("float32", "float64", "float64")
+    ]
+
+
+def test_a_source_that_does_not_compile_is_told(cupy):
+    with pytest.raises(DeviceError, match=r"softmax\.cu does not compile for this device: no such instruction"):
+        compile_with_cupy(kernels()["softmax_forward"], "float32")

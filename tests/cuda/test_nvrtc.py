@@ -1,0 +1,65 @@
+"""Every kernel, compiled by NVIDIA's compiler for every architecture that is supported: no GPU is needed for that."""
+
+from __future__ import annotations
+
+import pytest
+from cushim import nvrtc
+
+from gpucnn.cuda.sources import DTYPES, kernels, source
+
+ARCHITECTURES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
+COMPILED = [("float32", "sm_90"), ("float64", "sm_75")]
+"""For what every test run compiles; the rest is marked slow."""
+
+CASES = [
+    pytest.param(dtype, architecture, marks=[] if (dtype, architecture) in COMPILED else [pytest.mark.slow])
+    for dtype in DTYPES
+    for architecture in ARCHITECTURES
+]
+
+DOUBLE_SPILLS = 64
+"""Bytes that any kernel may spill in float64, which is for checks, not for speed. In float32 none may:"""
+
+EXCEPT = {("float32", "sm_120", "conv2d_backward_weight_128"): 16}
+"""but these, so many bytes. Large tiles are held to half of a multiprocessor's registers; there, a few do not fit."""
+
+
+@pytest.fixture(scope="module")
+def files():
+    if nvrtc.library() is None:
+        pytest.skip("NVRTC is not installed: pip install nvidia-cuda-nvrtc")
+    return sorted({kernel.file for kernel in kernels().values()})
+
+
+@pytest.mark.parametrize(("dtype", "architecture"), CASES)
+def test_every_kernel_compiles_and_keeps_to_its_registers(dtype, architecture, files):
+    usages = nvrtc.compiled(source(files, dtype), architecture)
+    assert set(usages) == set(kernels())
+    for name, usage in usages.items():
+        allowed = EXCEPT.get((dtype, architecture, name), DOUBLE_SPILLS if dtype == "float64" else 0)
+        assert max(usage.spills, usage.stack) <= allowed, f"{name}: {usage}"
+
+
+def test_nothing_is_computed_in_double_precision_for_float32(files):
+    """A constant or a function that is double by mistake makes a kernel many times slower, and no less right."""
+    assert ".f64" not in nvrtc.ptx(source(files, "float32"), "compute_90")
+    assert ".f64" in nvrtc.ptx(source(files, "float64"), "compute_90")
+
+
+@pytest.mark.usefixtures("files")
+def test_an_error_is_told_by_file_and_line(tmp_path):
+    file = tmp_path / "bad.cu"
+    file.write_text("// one\nint f() { return nothing; }\n")
+    with pytest.raises(AssertionError, match=r"bad\.cu\(2\): error: identifier \"nothing\" is undefined"):
+        nvrtc.compiled(source([file], "float32"), "sm_90")
+
+
+@pytest.mark.usefixtures("files")
+def test_spills_are_seen(tmp_path):
+    file = tmp_path / "spilling.cu"
+    file.write_text(
+        'extern "C" __global__ void spilling(float* __restrict__ x, int n) {\n'
+        "  float local[64];\n  for (int i = 0; i < 64; ++i) local[i] = x[i] * x[63 - i];\n"
+        "  for (int i = 0; i < 64; ++i) x[i] = local[i * n % 64];\n}\n"
+    )
+    assert nvrtc.compiled(source([file], "float32"), "sm_90")["spilling"].stack >= 256

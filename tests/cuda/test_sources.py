@@ -1,0 +1,71 @@
+"""How kernels are found in their sources, and what text is compiled."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from gpucnn.cuda import sources
+from gpucnn.cuda.launch import THREADS
+from gpucnn.cuda.sources import kernels, source, structures
+from gpucnn.errors import ArgumentError
+from gpucnn.resources import folder
+
+
+def test_every_kernel_in_the_files_is_found():
+    text = "".join(file.read_text() for file in folder("kernels").glob("*.cu"))
+    assert text.count("__global__") == len(kernels())
+
+
+def test_declarations_are_read():
+    w, b, y, g = kernels()["conv2d_forward"].parameters[1:]
+    assert (w.name, w.type, w.array, w.const, w.optional) == ("w", "T", True, True, False)
+    assert (b.optional, y.const, g.array, g.type) == (True, False, False, "Window")
+    assert b.dtype(np.dtype("float64")) == np.float64
+    assert kernels()["dropout_forward"].parameters[4].dtype(np.dtype("float64")) == np.float32
+
+
+def test_structures_are_read():
+    assert list(structures()) == ["Window"]
+    assert structures()["Window"].names[:4] == ("N", "H", "W", "C")
+    assert set(structures()["Window"].fields.values()) == {(np.dtype(np.int32), 4 * i) for i in range(18)}
+
+
+def test_headers_are_part_of_the_text_once(tmp_path):
+    (tmp_path / "a.cuh").write_text('#pragma once\n#include "b.cuh"\nint a;\n')
+    (tmp_path / "b.cuh").write_text("#pragma once\nint b;\n")
+    (tmp_path / "k.cu").write_text('#include "b.cuh"\n#include "a.cuh"\nint k;\n')
+    text = source([tmp_path / "k.cu"], "float64")
+    assert text.startswith("#define GPUCNN_float64\n")
+    assert [line for line in text.splitlines() if line.startswith("int")] == ["int b;", "int a;", "int k;"]
+    assert "#include" not in text
+    assert "#pragma" not in text
+
+
+def test_a_declaration_that_cannot_be_read_is_told(tmp_path):
+    with pytest.raises(ArgumentError, match=r"k\.cu: parameter 'float \*x' must be written"):
+        sources._parameter(tmp_path / "k.cu", "float *x")
+
+
+def test_blocks_are_as_large_as_the_sources_say():
+    assert f"#define THREADS {THREADS} " in (folder("kernels") / "types.cuh").read_text()
+
+
+def test_sources_include_nothing_but_their_own_headers():
+    """NVRTC has no standard headers, and CuPy's cache would not see a change in a header that stays a header."""
+    for file in folder("kernels").glob("*.cu*"):
+        assert set(re.findall(r"#\s*include\s*(.*)", file.read_text())) <= {
+            f'"{header.name}"' for header in folder("kernels").glob("*.cuh")
+        }
+
+
+@pytest.mark.parametrize("file", sorted({kernel.file for kernel in kernels().values()}), ids=lambda file: file.name)
+def test_every_file_says_what_it_computes(file):
+    """The equation, what a thread does, the memory traffic, the versions; and lines that fit a screen."""
+    text = file.read_text()
+    opening = text[: text.index("#include")]
+    assert all(word in opening for word in (" = ", "thread", "Memory: ", "Versions: "))
+    assert max(map(len, text.splitlines())) <= 120
+    assert f"`{file.name}`" in (file.parent / "README.md").read_text()

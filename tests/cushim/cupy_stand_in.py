@@ -1,0 +1,177 @@
+"""A stand-in for CuPy on a machine without a GPU, strict where CuPy is.
+
+Arrays hold NumPy arrays and hide them: what NumPy would mix in silently (a NumPy array beside a device array, a
+conversion to one) is refused as CuPy refuses it, so that host code shows what it would do on a GPU. Kernels that
+`gpucnn.cuda.launch` launches on these arrays run on the CPU.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from gpucnn import dispatch
+from gpucnn.cuda import launch
+
+ARRAYS = ("T", "base", "real")
+PLAIN = ("shape", "dtype", "ndim", "size", "nbytes", "itemsize", "strides", "flags")
+
+
+class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801 - CuPy's name
+    """A device array: what CuPy's has of NumPy's interface, by the same names."""
+
+    def __init__(self, host: np.ndarray) -> None:
+        self.host = host
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        return _wrapped(getattr(ufunc, method)(*_unwrapped(inputs), **_unwrapped(options)))
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
+
+    def __getattr__(self, name: str) -> Any:
+        if name in PLAIN:
+            return getattr(self.host, name)
+        if name in ARRAYS:
+            return _wrapped(getattr(self.host, name))
+        if name in ("ctypes", "__array_interface__", "tofile") or name.startswith("__"):
+            raise AttributeError(name)
+        return _calling(getattr(self.host, name))
+
+    def __getitem__(self, key: Any) -> ndarray:
+        return ndarray(np.asarray(self.host[_unwrapped(key)]))
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.host[_unwrapped(key)] = _unwrapped(value)
+
+    def __len__(self) -> int:
+        return len(self.host)
+
+    def __iter__(self) -> Iterator[ndarray]:
+        return (self[i] for i in range(len(self)))
+
+    def __float__(self) -> float:
+        return float(self.host)
+
+    def __int__(self) -> int:
+        return int(self.host)
+
+    def __index__(self) -> int:
+        return self.host.__index__()
+
+    def __bool__(self) -> bool:
+        return bool(self.host)
+
+    @property
+    def device(self) -> Device:
+        return Device(0)
+
+    @property
+    def data(self) -> Any:
+        return types.SimpleNamespace(ptr=self.host.ctypes.data)
+
+    def get(self) -> np.ndarray:
+        return self.host.copy()
+
+
+class Device:
+    """The one device there is."""
+
+    def __init__(self, index: int = 0) -> None:
+        self.id = index
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Device) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __enter__(self) -> Device:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def __str__(self) -> str:
+        return f"<CUDA Device {self.id}>"
+
+    def use(self) -> None: ...
+
+    def synchronize(self) -> None: ...
+
+
+class Module(types.ModuleType):
+    """`cupy`: NumPy's functions, taking and returning device arrays."""
+
+    __version__ = "14.2.0"
+    ndarray = ndarray
+    cuda = types.SimpleNamespace(Device=Device, runtime=types.SimpleNamespace(getDeviceCount=lambda: 1))
+    lib = types.SimpleNamespace(
+        stride_tricks=types.SimpleNamespace(
+            as_strided=lambda x, shape, strides: ndarray(np.lib.stride_tricks.as_strided(x.host, shape, strides))
+        )
+    )
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(np, name)
+        return found if isinstance(found, type) or not callable(found) else _calling(found)
+
+    def asarray(self, x: Any, dtype: Any = None) -> ndarray:
+        """Copy to the device: here alone NumPy arrays are welcome."""
+        return x if isinstance(x, ndarray) and dtype in (None, x.dtype) else self.array(x, dtype)
+
+    def array(self, x: Any, dtype: Any = None) -> ndarray:
+        return ndarray(np.array(x.host if isinstance(x, ndarray) else x, dtype))
+
+
+def install(monkeypatch: Any, kernels: Callable[[Any, str], Any] | None = None) -> Any:
+    """Put the stand-in in CuPy's place; `kernels`: (kernel, dtype) to what runs it over NumPy arrays. Return it.
+
+    Without kernels, operations run by their references.
+    """
+    module = Module("cupy")
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    if kernels is None:
+        monkeypatch.delitem(dispatch.ROOMS, "cupy")
+    else:
+        monkeypatch.setitem(launch.compilers, "cupy", lambda kernel, dtype: _launching(kernels(kernel, dtype)))
+    return module
+
+
+def _launching(run: Callable[..., None]) -> Callable[..., None]:
+    def launching(grid: Any, block: Any, arguments: tuple[Any, ...], **options: Any) -> None:
+        run(grid, block, tuple(a.host if isinstance(a, ndarray) else a for a in arguments), **options)
+
+    return launching
+
+
+def _calling(function: Callable[..., Any]) -> Callable[..., Any]:
+    def calling(*args: Any, **kwargs: Any) -> Any:
+        return _wrapped(function(*_unwrapped(args), **_unwrapped(kwargs)))
+
+    return calling
+
+
+def _unwrapped(value: Any) -> Any:
+    """Return what device arrays hold; refuse NumPy arrays, as CuPy does. Numbers are welcome."""
+    if isinstance(value, ndarray):
+        return value.host
+    if isinstance(value, np.ndarray):
+        raise TypeError("Unsupported type <class 'numpy.ndarray'>")
+    if isinstance(value, (tuple, list)):
+        return type(value)(_unwrapped(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _unwrapped(item) for key, item in value.items()}
+    return value
+
+
+def _wrapped(value: Any) -> Any:
+    """Return arrays and numbers that NumPy computed as device arrays: CuPy has no numbers of its own."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return ndarray(np.asarray(value))
+    if isinstance(value, (tuple, list)):
+        return type(value)(_wrapped(item) for item in value)
+    return value

@@ -1,0 +1,100 @@
+"""Kernels for NumPy arrays: operations dispatch to `gpucnn.cuda`, whose launch finds the CPU build of the sources.
+
+So a test calls `ops.NAME` and goes through all of it: dispatch, host side, launch, kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cushim.build import unavailable
+from cushim.module import Module, Schedule
+
+from gpucnn import dispatch
+from gpucnn.backend import Device
+from gpucnn.cuda import launch
+from gpucnn.cuda.sources import DTYPES, Kernel, kernels, source
+
+SCHEDULES = {
+    "forward": Schedule(),
+    "reverse": Schedule("reverse", at_start=True),
+    "warps 1": Schedule("warps", seed=1),
+    "warps 2": Schedule("warps", seed=2, at_start=True),
+}
+
+
+@pytest.fixture(scope="session")
+def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for compiled kernels, shared by all processes of a test run."""
+    if reason := unavailable():
+        pytest.skip(reason)
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if base.name.startswith("popen-") else base) / "kernel-builds"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def modules(builds: Path) -> dict[str, Module]:
+    """All kernels, compiled for each dtype."""
+    files = sorted({kernel.file for kernel in kernels().values()})
+
+    def compiled(dtype: str) -> Module:
+        return Module(source(files, dtype), list(kernels()), builds)
+
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(DTYPES, pool.map(compiled, DTYPES), strict=True))
+
+
+@pytest.fixture(params=[*SCHEDULES, pytest.param("gpu", marks=pytest.mark.gpu)])
+def on_kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """While in use, operations on NumPy arrays are computed by kernels or fail, and new arrays are full of NaN.
+
+    Once on the CPU in each order of the threads, and once on a GPU where there is one.
+    """
+    compiler = on_gpu() if request.param == "gpu" else on_cpu(request)
+    monkeypatch.setitem(launch.compilers, "numpy", compiler)
+    monkeypatch.setitem(dispatch.ROOMS, "numpy", "gpucnn.cuda")
+    monkeypatch.setattr(np, "empty", poisoned)
+    with dispatch.using("fast"):
+        yield
+
+
+def on_cpu(request: pytest.FixtureRequest) -> launch.Compiler:
+    """Return what finds a kernel in its CPU build."""
+    modules: dict[str, Module] = request.getfixturevalue("modules")
+    schedule = SCHEDULES[request.param]
+    return lambda kernel, dtype: partial(modules[dtype].get_function(kernel.name), schedule=schedule)
+
+
+def on_gpu() -> launch.Compiler:
+    """Return what compiles a kernel for the GPU; arrays are copied there for each launch, and back."""
+    cupy = Device.named("cuda").xp
+
+    def compiler(kernel: Kernel, dtype: str) -> launch.Launcher:
+        compiled = launch.compilers["cupy"](kernel, dtype)
+
+        def run(grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...], *, shared_mem: int) -> None:
+            arrays = [p.array and isinstance(a, np.ndarray) for p, a in zip(kernel.parameters, args, strict=True)]
+            moved = tuple(cupy.asarray(a) if is_array else a for a, is_array in zip(args, arrays, strict=True))
+            compiled(grid, block, moved, shared_mem=shared_mem)
+            for parameter, host, device, is_array in zip(kernel.parameters, args, moved, arrays, strict=True):
+                if is_array and not parameter.const:
+                    host[...] = device.get()
+
+        return run
+
+    return compiler
+
+
+def poisoned(shape: Any, dtype: Any = float) -> np.ndarray:
+    """Return an array that nobody has written to yet: NaN, or the type's last number."""
+    array = np.ndarray(shape, dtype)
+    array.view(np.uint8 if array.ndim else array.dtype)[...] = 0xFF if array.ndim else np.nan
+    return array

@@ -1,0 +1,158 @@
+"""The run time that stands in for a GPU: what it lets pass, and what it stops at, on kernels of a line or two."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cushim.module import KernelError, Module, Schedule
+
+SCHEDULES = [Schedule(), Schedule("reverse"), Schedule("warps", seed=1), Schedule("warps", seed=2)]
+
+T64 = (64,)
+
+RIGHT: dict[str, tuple[tuple[int, ...], str]] = {
+    "barrier between neighbours": (T64, "__shared__ float s[64]; s[t] = x[t]; __syncthreads(); y[t] = s[63 - t];"),
+    "warp barrier between lanes": (T64, "__shared__ float s[64]; s[t] = x[t]; __syncwarp(); y[t] = s[t ^ 1];"),
+    "shuffle": (T64, "y[t] = __shfl_xor_sync(0xffffffffu, x[t], 1) + __shfl_down_sync(0xffffffffu, x[t], 31);"),
+    "count of a block": (
+        T64,
+        "y[t] = __syncthreads_count(t < 5) + __syncthreads_or(t == 3) + __syncthreads_and(t == 3);",
+    ),
+    "atomic addition": (T64, "y[t] = 0; __syncthreads(); atomicAdd(&y[0], 1.f);"),
+    "many readers": (
+        T64,
+        "__shared__ float s; if (!t) s = x[5]; __syncthreads(); y[t] = s; __syncthreads(); if (!t) s = 1;",
+    ),
+    "a warp that leaves before a shuffle": (T64, "if (t < 32) return; y[t] = __shfl_sync(0xffffffffu, x[t], 0);"),
+}
+
+WRONG: dict[str, tuple[tuple[int, ...], str, str]] = {
+    "read past the end": (T64, "y[t] = x[t + 64];", "read outside argument 0"),
+    "read before the start": (T64, "y[t] = x[t - 1];", "read outside argument 0"),
+    "write past the end": (T64, "y[t * 100 + 64] = 1;", "write outside argument 1"),
+    "write a little past the end": (T64, "y[t + 1] = 1;", "outside argument 1|written next to argument 1"),
+    "write to an input": (T64, "((float*)x)[t] = 1;", "write of read-only argument 0"),
+    "array bounds": (T64, "__shared__ float s[64]; s[t + n] = 0; __syncthreads(); y[t] = s[t];", "index out of bounds"),
+    "integer overflow": (T64, "y[t] = 2147483647 + n;", "integer overflow"),
+    "division by zero": (T64, "y[t] = 5 % (n - 1);", "division by zero|index out of bounds"),
+    "misaligned address": (T64, "y[t] = *(const float*)((const char*)x + n);", "misaligned"),
+    "nothing written": (
+        T64,
+        "__shared__ float s[64]; if (n == 0) s[t] = 1; y[t] = s[t];",
+        "read of shared memory that nothing was written",
+    ),
+    "a missing barrier": (
+        T64,
+        "__shared__ float s[64]; s[t] = x[t]; y[t] = s[63 - t];",
+        "race on shared memory|nothing was written",
+    ),
+    "a missing warp barrier": (
+        T64,
+        "__shared__ float s[64]; s[t] = x[t]; y[t] = s[t ^ 1];",
+        "race on shared memory|nothing was written",
+    ),
+    "a warp barrier between warps": (
+        T64,
+        "__shared__ float s[64]; s[t] = x[t]; __syncwarp(); y[t] = s[t ^ 32];",
+        "race on shared memory|nothing was written",
+    ),
+    "overwritten while it is read": (
+        T64,
+        "__shared__ float s[64]; s[t] = x[t]; __syncthreads(); y[t] = s[63 - t]; s[t] = 0;",
+        "race on shared memory",
+    ),
+    "two writers": (T64, "y[t / 2] = t;", "race on argument 1.*written twice"),
+    "an addition that is not atomic": (T64, "y[0] += 1;", "race on argument 1"),
+    "two blocks": (T64, "if (t == 0) y[0] = blockIdx.x;", "race on argument 1.*written by another block"),
+    "a block reads another's": (T64, "y[blockIdx.x * 64 % 64 + t] = y[(blockIdx.x + t) % 64];", "race on argument 1"),
+    "a barrier for some": (T64, "if (t < 32) __syncthreads(); y[t] = 1;", "leaves while others wait|have left"),
+    "two barriers": (T64, "if (t < 32) __syncthreads();\nelse __syncthreads();\ny[t] = 1;", "divergent barrier"),
+    "a barrier after an exit": (
+        T64,
+        "if (t > 5) return; __syncthreads(); y[t] = 1;",
+        "leaves while others wait|have left",
+    ),
+    "a shuffle without a lane": (T64, "if (t != 7) y[t] = __shfl_sync(0xffffffffu, x[t], 0);", "deadlock|names lane 7"),
+    "a lane that is not in its mask": (T64, "y[t] = __shfl_sync(0xffffu, x[t], 0);", "in which it is not"),
+    "a shuffle from outside the mask": (
+        (16,),
+        "y[t] = __shfl_sync(0xffffu, x[t], 20);",
+        "reads lane 20, which is not in mask",
+    ),
+    "a warp apart": (
+        (32,),
+        "if (t & 1) y[t] = __shfl_sync(~0u, x[t], 0);\nelse y[t] = __shfl_sync(~0u, x[t], 1);",
+        "divergent warp",
+    ),
+    "too large a local array": (T64, "volatile float big[60000]; big[n] = x[t]; y[t] = big[n];", "stack overflow"),
+}
+
+
+@pytest.fixture(scope="module")
+def module(builds: Path) -> Module:
+    """All these kernels: `right0` ... and `wrong0` ..., of 2 blocks, x and y being 64 numbers and n = 1."""
+    head = 'extern "C" __global__ void {}(const float* x, float* y, int n) {{ const int t = threadIdx.x; {} }}'
+    bodies = {f"right{i}": body for i, (_, body) in enumerate(RIGHT.values())}
+    bodies |= {f"wrong{i}": body for i, (_, body, _) in enumerate(WRONG.values())}
+    return Module("\n".join(head.format(name, body) for name, body in bodies.items()), list(bodies), builds)
+
+
+def run(module: Module, name: str, block: tuple[int, ...], schedule: Schedule, grid: int = 1) -> np.ndarray:
+    x, y = np.arange(64, dtype=np.float32), np.zeros(64, np.float32)
+    module.get_function(name)((grid,), block, (x, y, np.int32(1)), schedule=schedule)
+    return y
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: f"{s.order} {s.seed}")
+@pytest.mark.parametrize("number", range(len(RIGHT)), ids=list(RIGHT))
+def test_what_is_right_passes(module, number, schedule):
+    block = list(RIGHT.values())[number][0]
+    y = run(module, f"right{number}", block, schedule)
+    np.testing.assert_array_equal(y, run(module, f"right{number}", block, SCHEDULES[0]))
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: f"{s.order} {s.seed}")
+@pytest.mark.parametrize("number", range(len(WRONG)), ids=list(WRONG))
+def test_what_is_wrong_is_caught_and_told(module, number, schedule):
+    block, _, message = list(WRONG.values())[number]
+    caught = []
+    for at_start in (False, True):
+        try:
+            run(module, f"wrong{number}", block, replace(schedule, at_start=at_start), grid=2)
+        except KernelError as error:
+            caught.append(str(error))
+    assert caught, "nothing was wrong with it"
+    assert any(re.search(message, told) for told in caught), caught
+
+
+def test_values_are_those_of_a_gpu(module):
+    lanes = np.arange(64)
+    x = np.arange(64)
+    right = {name: run(module, f"right{i}", block, SCHEDULES[0]) for i, (name, (block, _)) in enumerate(RIGHT.items())}
+    np.testing.assert_array_equal(right["barrier between neighbours"], x[::-1])
+    np.testing.assert_array_equal(right["warp barrier between lanes"], x[lanes ^ 1])
+    down = np.where(lanes % 32 == 0, lanes + 31, lanes)
+    np.testing.assert_array_equal(right["shuffle"], x[lanes ^ 1] + x[down])
+    np.testing.assert_array_equal(right["count of a block"], 5 + 1 + 0)
+    assert right["atomic addition"][0] == 64
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({0: np.zeros(64)}, "argument 0: must be a contiguous array of float32"),
+        ({0: np.zeros((64, 2), np.float32)[:, 0]}, "argument 0: must be a contiguous array of float32"),
+        ({2: 1}, "argument 2: 1 is no NumPy int32"),
+        ({2: np.int64(1)}, "is no NumPy int32"),
+        ({3: np.int32(1)}, "4 arguments for 3 parameters"),
+    ],
+)
+def test_arguments_are_what_the_kernel_declares(module, change, message):
+    args: dict[int, Any] = {0: np.zeros(64, np.float32), 1: np.zeros(64, np.float32), 2: np.int32(1)} | change
+    with pytest.raises(KernelError, match=message):
+        module.get_function("right0")((1,), (64,), tuple(args.values()))

@@ -1,0 +1,122 @@
+"""The kernels that compute element by element: activations, dropout, optimizers; and sums and the finite check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from checks.arrays import assert_near, numbers
+from cushim.expected import reference, sizes
+
+from gpucnn import dispatch, ops
+from gpucnn.cuda import sums
+from gpucnn.ops import activation
+from gpucnn.ops.finite import count_nonfinite
+from gpucnn.ops.sums import sum_rows
+from gpucnn.ops.update import adam_update, sgd_update
+from gpucnn.random import Stream
+
+ACTIVATIONS: list[tuple[str, dict[str, float]]] = [
+    *((name.removesuffix("_backward"), {}) for name in dir(activation) if name.endswith("_backward")),
+    ("leaky_relu", {"slope": 0.3}),
+    ("elu", {"alpha": 0.7}),
+]
+"""Every activation that there is, with its defaults, and those that take a number."""
+
+SHAPES = [(1,), (257,), (3, 7, 5, 3), (0, 4)]
+
+pytestmark = pytest.mark.usefixtures("on_kernels")
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request) -> str:
+    return request.param
+
+
+@pytest.mark.parametrize(("name", "options"), ACTIVATIONS)
+def test_activations(name, options, dtype):
+    """All is computed in the kernel's precision, by functions that are good to a few units in the last place.
+
+    Their arguments and results are of size 3 at most, so that 32 roundings are ample.
+    """
+    function, backward = getattr(ops, name), getattr(ops, f"{name}_backward")
+    for shape in SHAPES:
+        x, dy = numbers(4, shape, shape, dtype=dtype)
+        y = function(x, **options)
+        assert_near(y, reference(function, x, **options), dtype, abs(np.float64(x)) + 1, roundings=32)
+        dx = backward(dy, x, y, **options)
+        size = abs(np.float64(dy)) * (abs(np.float64(x)) + 1)
+        assert_near(dx, reference(backward, dy, x, y, **options), dtype, size, roundings=32)
+
+
+@pytest.mark.parametrize(("name", "options"), ACTIVATIONS)
+def test_activations_of_what_is_far_out_or_no_number(name, options):
+    x = np.array([-1e4, -100.0, -0.0, 0.0, 100.0, 1e4, np.nan])
+    function = getattr(ops, name)
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(function(x, **options), reference(function, x, **options), rtol=1e-14, atol=1e-40)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_add(shape, dtype):
+    a, b = numbers(14, shape, shape, dtype=dtype)
+    np.testing.assert_array_equal(ops.add(a, b), a + b, strict=True)
+
+
+@pytest.mark.parametrize(("seed", "start"), [(0, 0), (2**40 + 5, 0), (0, 7)])
+def test_dropout_is_the_same_bit_for_bit(dtype, seed, start):
+    stream, rate = Stream(seed, "3.dropout", 41), 0.3
+    for shape in SHAPES:
+        x, dy = numbers(5, shape, shape, dtype=dtype)
+        y, mask = ops.dropout(x, rate, stream, start=start)
+        expected = (stream.uniform(shape, start=start) >= rate) * x.dtype.type(1 / (1 - rate))
+        np.testing.assert_array_equal(mask, expected, strict=True)
+        np.testing.assert_array_equal(y, x * expected, strict=True)
+        np.testing.assert_array_equal(ops.dropout_backward(dy, mask), dy * expected, strict=True)
+
+
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_sgd(momentum, nesterov, decay, dtype):
+    options = {"lr": 0.3, "momentum": momentum, "nesterov": nesterov, "decay": decay}
+    compare_steps(sgd_update, dtype, 1 if momentum else 0, lambda step: options)
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_adam(decoupled, decay, dtype):
+    options = {"lr": 0.3, "beta1": 0.8, "beta2": 0.95, "eps": 1e-3, "decay": decay, "decoupled": decoupled}
+    compare_steps(adam_update, dtype, 2, lambda step: options | {"step": step})
+
+
+def compare_steps(update: Any, dtype: str, slots: int, options: Callable[[int], dict[str, Any]]) -> None:
+    """Take three steps from the same weights by the kernel and by the reference, which must end up together."""
+    value, *grads = numbers(6, *[(3, 97)] * 4, dtype=dtype)
+    actual = [value] + [np.zeros_like(value) for _ in range(slots)]
+    expected = [array.copy() for array in actual]
+    missing = [None] * (not slots)  # SGD's velocity
+    for step, grad in enumerate(grads):
+        update(actual[0], grad, *actual[1:], *missing, **options(step))
+        with dispatch.using("reference"):
+            update(expected[0], grad, *expected[1:], *missing, **options(step))
+    eps = np.finfo(dtype).eps
+    for got, wanted in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=64 * eps, atol=16 * eps)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (13, 300), (2, 3, 5, 7), (1031, 3), (0, 3)])
+def test_sum_rows(shape, dtype, monkeypatch):
+    monkeypatch.setattr(sums, "TERMS", 100)
+    (x,) = numbers(8, shape, dtype=dtype)
+    expected, size = (of(sum_rows, x) for of in (reference, sizes))
+    assert_near(sum_rows(x), expected, dtype, size, roundings=x.size // shape[-1] + 1)
+
+
+def test_finite_check(dtype):
+    good, bad = numbers(9, (3, 101), (777,), dtype=dtype)
+    good[0, 0] = np.finfo(dtype).max
+    assert count_nonfinite(good) == [0]
+    bad[[0, 1, 255, 256, 776]] = np.nan, np.inf, -np.inf, np.nan, np.inf
+    assert count_nonfinite(good, bad, np.zeros((0, 3), dtype)) == [5]

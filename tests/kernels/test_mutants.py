@@ -1,0 +1,304 @@
+"""Broken kernels, each with one mistake of the kind that is made: every one must be caught.
+
+What catches it is a test like those beside this one: a result that is not the reference's, or what the run time stops
+at (guard pages, races, barriers). The mutants are compiled together, each in a namespace of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from checks.arrays import numbers
+from cushim.expected import reference
+from cushim.module import KernelError, Module, Schedule
+
+from gpucnn import dispatch, ops
+from gpucnn.cuda import launch, sums
+from gpucnn.cuda.sources import kernels, source
+from gpucnn.ops.finite import count_nonfinite
+from gpucnn.ops.sums import sum_rows
+from gpucnn.ops.update import adam_update, sgd_update
+from gpucnn.random import Stream
+from gpucnn.resources import folder
+
+Run = Callable[[], list[Any]]
+
+KERNEL = re.compile(r'extern "C" __global__.*?(\w+)\([^()]*\) \{.*?\n\}\n', re.DOTALL)
+
+WINDOW: dict[str, Any] = {"stride": (2, 3), "padding": ((2, 1), (1, 1)), "dilation": (1, 2), "groups": 2}
+X, W, B = numbers(1, (2, 12, 13, 4), (6, 3, 3, 2), (6,), dtype="float32")
+DY = numbers(2, ops.conv2d_output_shape(X.shape, W.shape, **WINDOW), dtype="float32")[0]
+LEFT_OVER = WINDOW | {"padding": ((2, 0), (1, 1))}  # the last window ends before the last row
+DL = numbers(2, ops.conv2d_output_shape(X.shape, W.shape, **LEFT_OVER), dtype="float32")[0]
+FOURS: dict[str, Any] = {"stride": 2, "padding": ((2, 1), (1, 0)), "groups": 2}
+F, U = numbers(6, (2, 9, 12, 40), (72, 3, 2, 20), dtype="float32")
+DU = numbers(7, ops.conv2d_output_shape(F.shape, U.shape, **FOURS), dtype="float32")[0]
+DEPTHWISE: dict[str, Any] = {"stride": 2, "padding": 1, "groups": 4}
+V = numbers(3, (8, 3, 3, 1), dtype="float32")[0]
+DV = numbers(4, ops.conv2d_output_shape(X.shape, V.shape, **DEPTHWISE), dtype="float32")[0]
+POOL: dict[str, Any] = {"kernel_size": (3, 2), "stride": (2, 1), "padding": ((1, 0), (0, 1))}
+SCORES, LABELS = numbers(5, (9, 37), dtype="float32")[0], np.arange(9)
+WHOLE = np.round(X)  # many equal numbers
+WHOLE[0, 3, 3, 1] = np.nan
+
+
+def max_pool() -> list[Any]:
+    y, index = ops.max_pool2d(WHOLE, **POOL)
+    return [y, index, ops.max_pool2d_backward(np.float32(index), index, X.shape, **POOL)]
+
+
+def mean_pool() -> list[Any]:
+    y = ops.avg_pool2d(X, **POOL, count_include_pad=False)
+    return [y, ops.avg_pool2d_backward(y, X.shape, **POOL, count_include_pad=False)]
+
+
+def cross_entropy() -> list[Any]:
+    loss, saved = ops.cross_entropy(SCORES, LABELS, label_smoothing=0.1)
+    return [loss, ops.cross_entropy_backward(LABELS, saved, label_smoothing=0.1)]
+
+
+def batch_norm() -> list[Any]:
+    y, mean, var, saved = ops.batch_norm_train(X + 3, X[0, 0, 0], X[0, 0, 1])
+    return [y, mean, var, *ops.batch_norm_backward(X, saved)]
+
+
+def steps(update: Callable[..., None], slots: int, **options: Any) -> list[Any]:
+    value, *remembered = (array.copy() for array in (X, *[abs(X)] * slots))
+    update(value, X[::-1].copy(), *remembered, **options)
+    return [value, *remembered]
+
+
+def nonfinite() -> list[Any]:
+    return [count_nonfinite(np.repeat([0.0, np.nan, 1.0], [200, 80, 20]).astype(np.float32))]
+
+
+RUNS: dict[str, Run] = {
+    "conv2d": lambda: [ops.conv2d(X, W, B, **WINDOW)],
+    "conv2d data": lambda: [ops.conv2d_backward_data(DL, W, X.shape, **LEFT_OVER)],
+    "conv2d weight": lambda: [ops.conv2d_backward_weight(X, DY, W.shape, **WINDOW)],
+    "tiles": lambda: [ops.conv2d(F, U, **FOURS)],
+    "tiles by threes": lambda: [ops.conv2d(*numbers(8, (1, 5, 4, 3), (17, 2, 3, 3), dtype="float32"), padding=1)],
+    "tiles data": lambda: [ops.conv2d_backward_data(DU, U, F.shape, **FOURS)],
+    "tiles weight": lambda: [ops.conv2d_backward_weight(F, DU, U.shape, **FOURS)],
+    "depthwise": lambda: [ops.conv2d(X, V, **DEPTHWISE)],
+    "depthwise data": lambda: [ops.conv2d_backward_data(DV, V, X.shape, **DEPTHWISE)],
+    "depthwise weight": lambda: [ops.conv2d_backward_weight(X, DV, V.shape, **DEPTHWISE)],
+    "max pool": max_pool,
+    "mean pool": mean_pool,
+    "softmax": lambda: [ops.softmax(SCORES), ops.softmax_backward(SCORES, SCORES)],
+    "cross-entropy": cross_entropy,
+    "batch norm": batch_norm,
+    "gelu": lambda: [ops.gelu(X), ops.gelu_backward(X, X, X)],
+    "add": lambda: [ops.add(SCORES, SCORES[::-1].copy())],
+    "dropout": lambda: list(ops.dropout(SCORES, 0.4, Stream(3, "mutant", 2))),
+    "sgd": lambda: steps(sgd_update, 1, lr=0.1, momentum=0.9, decay=0.1, nesterov=True),
+    "adam": lambda: steps(adam_update, 2, lr=0.1, step=3, beta1=0.9, beta2=0.99, eps=0.1, decay=0.1, decoupled=False),
+    "sum rows": lambda: [sum_rows(X)],
+    "finite": nonfinite,
+}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A mistake: in this file or a header of it, `old` stands as `new`."""
+
+    file: str
+    old: str
+    new: str
+    run: str
+
+    def text(self, names: list[str], number: int) -> str:
+        """Return the file with the mistake, headers and all, in a namespace; of its kernels those named, numbered."""
+        text = source([folder("kernels") / f"{self.file}.cu"], "float32")
+        assert self.old in text, f"{self.file}.cu has no {self.old!r}"
+        text = KERNEL.sub(lambda match: match[0] if match[1] in names else "", text.replace(self.old, self.new))
+        for name in names:
+            text = text.replace(f"{name}(", f"{name}_{number}(")
+        return f"namespace mutant{number} {{\n{text}\n}}\nusing namespace mutant{number};\n"
+
+
+MUTANTS = [
+    Mutant("conv2d", "if (i >= g.N * g.P * g.Q * g.K) return;", "", "conv2d"),
+    Mutant("conv2d", "row < 0 || row >= g.H", "row < 0", "conv2d"),
+    Mutant("conv2d", "column < 0 || column >= g.W", "column >= g.W", "conv2d"),
+    Mutant("conv2d", "g.dilation_h - g.top", "g.dilation_h - g.left", "conv2d"),
+    Mutant("conv2d", "g.stride_w + s * g.dilation_w", "g.stride_h + s * g.dilation_w", "conv2d"),
+    Mutant("conv2d", "s * g.dilation_w - g.left", "s - g.left", "conv2d"),
+    Mutant("conv2d", "first = k / (g.K / g.groups) * depth", "first = 0", "conv2d"),
+    Mutant("conv2d", "b ? sum + Acc(b[k]) : sum", "sum", "conv2d"),
+    Mutant("conv2d", "r += g.step_h", "++r", "conv2d data"),
+    Mutant("conv2d", "if (p >= g.P) continue;", "", "conv2d data"),
+    Mutant("conv2d", "&& s * g.dilation_w <= column", "", "conv2d data"),
+    Mutant("conv2d", "if (q < g.Q) visit", "visit", "conv2d data"),
+    Mutant("conv2d", "r < min(step, taps)", "r < 1", "conv2d data"),
+    Mutant("conv2d", "k < first + outputs", "k < g.K", "conv2d data"),
+    Mutant("conv2d", "parts[blockIdx.y * count + i]", "parts[i]", "conv2d weight"),
+    Mutant("conv2d", "m < positions.end", "m <= positions.end", "conv2d weight"),
+    Mutant("conv2d", "if (pixel >= 0) sum", "sum", "conv2d weight"),
+    Mutant("conv2d_tiled", "exists(m < g.N * g.P * g.Q)", "exists(true)", "tiles"),
+    Mutant("conv2d_tiled", "w < 0 || w >= g.W", "w >= g.W", "tiles"),
+    Mutant("conv2d_tiled", "exists && k + i < length", "exists", "tiles"),
+    Mutant("conv2d_tiled", "row >= 0 && n < columns) write", "row >= 0) write", "tiles"),
+    Mutant("conv2d_tiled", "first = group * outputs + n0", "first = n0", "tiles"),
+    Mutant("conv2d_tiled", "depth % 4 == 0 && aligned(x)", "true", "tiles by threes"),
+    Mutant("conv2d_tiled", "+ stride) % stride", "+ stride)", "tiles data"),
+    Mutant("conv2d_tiled", "(kernel - tap + step - 1) / step", "(kernel - tap) / step", "tiles data"),
+    Mutant("conv2d_tiled", "p < 0 || p >= g.P", "p < 0", "tiles data"),
+    Mutant(
+        "conv2d_tiled", "const int group = blockIdx.z % g.groups, phase", "const int group = 1, phase", "tiles data"
+    ),
+    Mutant("conv2d_tiled", "k < end && output + i < outputs", "output + i < outputs", "tiles weight"),
+    Mutant("conv2d_tiled", "min(begin + size, count)", "count", "tiles weight"),
+    Mutant("conv2d_tiled", "k += by, out.advance(by)", "k += by", "tiles weight"),
+    Mutant("conv2d_tiled", "  __syncthreads();\n  for", "  for", "tiles"),
+    Mutant("conv2d_tiled", "      __syncthreads();\n    }", "    }", "tiles"),
+    Mutant("conv2d_tiled", "as[now ^ 1]", "as[now]", "tiles"),
+    Mutant("conv2d_tiled", "if (more) {\n      put", "if (threadIdx.x < 128 && more) {\n      put", "tiles"),
+    Mutant("conv2d_tiled", "strip[k + i][row]", "strip[k][row + i]", "tiles"),
+    Mutant("conv2d_tiled", "ROW = SIZE + 4", "ROW = SIZE + 3", "tiles"),
+    Mutant("conv2d_tiled", "ROW = SIZE + 4", "ROW = SIZE - 4", "tiles"),
+    Mutant("conv2d_tiled", "k < Tile<SIDE>::DEPTH", "k <= Tile<SIDE>::DEPTH", "tiles"),
+    Mutant("conv2d_tiled", "middle += low / lows", "middle += 1", "tiles by threes"),
+    Mutant("conv2d_depthwise", "k / (g.K / g.C)", "k % g.C", "depthwise"),
+    Mutant("conv2d_depthwise", "first = in.channel * outputs", "first = in.channel", "depthwise data"),
+    Mutant("conv2d_depthwise", "tap / g.S, tap % g.S", "tap % g.S, tap % g.S", "depthwise weight"),
+    Mutant("pool2d", "v > best", "v >= best", "max pool"),
+    Mutant("pool2d", "if (v != v) best = v, chosen = g.R * g.S;", "", "max pool"),
+    Mutant("pool2d", "== tap", "!= tap", "max pool"),
+    Mutant("pool2d", "- max(start, 0)", "- start", "mean pool"),
+    Mutant("pool2d", "out(position, g.P, g.Q, 1)", "out(position, g.Q, g.P, 1)", "mean pool"),
+    Mutant("softmax", "(warp_row() >= rows)", "(warp_row() >= rows || lane() >= columns % 32)", "softmax"),
+    Mutant("softmax", "sum = warp_sum(sum);", "", "softmax"),
+    Mutant("cross_entropy", "if (lane() == 0) losses", "losses", "cross-entropy"),
+    Mutant("cross_entropy", "smoothing / Acc(columns)", "smoothing", "cross-entropy"),
+    Mutant("batch_norm", "square += before * (value - mean);", "square += before * before;", "batch norm"),
+    Mutant("batch_norm", "mean += apart * share", "mean += apart", "batch norm"),
+    Mutant("batch_norm", "  __syncthreads();\n", "", "batch norm"),
+    Mutant("batch_norm", "lane < LANES", "lane <= LANES", "batch norm"),
+    Mutant("batch_norm", "j < pieces", "j < pieces - 1", "batch norm"),
+    Mutant("activation", "normal_cdf(v) + v", "normal_cdf(v) - v", "gelu"),
+    Mutant("add", "if (i < count) y", "y", "add"),
+    Mutant("dropout", "i < 0 || i >= count", "i < 0", "dropout"),
+    Mutant("dropout", "drawn.word[j]", "drawn.word[3 - j]", "dropout"),
+    Mutant("update", "g + momentum * v", "g + v", "sgd"),
+    Mutant("update", "sqrt(s) / root + eps", "sqrt(s + eps) / root", "adam"),
+    Mutant("sums", "row < own.end", "row + 1 < own.end", "sum rows"),
+    Mutant("sums", "c < columns ? part.end : 0", "part.end", "sum rows"),
+    Mutant("sums", "lane == 0 && c < columns", "c < columns", "sum rows"),
+    Mutant("sums", "parts[j * count + i]", "parts[j * count]", "sum rows"),
+    Mutant("finite", "atomicAdd(total, found)", "*total += found", "finite"),
+    Mutant("finite", "i < count ? Acc(x[i]) : Acc(0)", "Acc(x[i])", "finite"),
+    Mutant("finite", "  const Acc v", "  if (i >= count) return;\n  const Acc v", "finite"),
+    Mutant("finite", "threadIdx.x == 0 && found", "found", "finite"),
+]
+
+
+@contextmanager
+def computed_by(compiler: Callable[[Any, str], Any]) -> Iterator[None]:
+    """While entered, operations on NumPy arrays are computed by the kernels that `compiler` returns; sums in parts."""
+    with pytest.MonkeyPatch.context() as patch, dispatch.using("fast"):
+        patch.setitem(dispatch.ROOMS, "numpy", "gpucnn.cuda")
+        patch.setattr(sums, "TERMS", 20)
+        patch.setitem(launch.compilers, "numpy", compiler)
+        yield
+
+
+@pytest.fixture(scope="module")
+def launched(modules: dict[str, Module]) -> dict[str, list[str]]:
+    """The kernels that each run launches."""
+    found: dict[str, list[str]] = {}
+    for name, run in RUNS.items():
+        names: dict[str, None] = {}
+
+        def noted(kernel: Any, dtype: str, names: dict[str, None] = names) -> Any:
+            names[kernel.name] = None
+            return modules[dtype].get_function(kernel.name)
+
+        with computed_by(noted):
+            run()
+        found[name] = list(names)
+    return found
+
+
+@pytest.fixture(scope="module")
+def mutated(builds: Path, launched: dict[str, list[str]]) -> dict[Mutant, dict[str, Any]]:
+    """The kernels of each mutant's file that its run launches, by name."""
+    files = {name: kernel.file.stem for name, kernel in kernels().items()}
+    names = {mutant: [name for name in launched[mutant.run] if files[name] == mutant.file] for mutant in MUTANTS}
+
+    def compiled(some: list[Mutant]) -> dict[Mutant, dict[str, Any]]:
+        text = "".join(mutant.text(names[mutant], number) for number, mutant in enumerate(some))
+        numbered = [f"{name}_{number}" for number, mutant in enumerate(some) for name in names[mutant]]
+        module = Module(text, numbered, builds)
+        return {
+            mutant: {name: module.get_function(f"{name}_{number}") for name in names[mutant]}
+            for number, mutant in enumerate(some)
+        }
+
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.map(compiled, (MUTANTS[::2], MUTANTS[1::2]))
+    return first | second
+
+
+def complaint(modules: dict[str, Module], name: str, replaced: dict[str, Any]) -> str | None:
+    """Return what is wrong with a run with some kernels replaced; None where nothing is.
+
+    It runs with arrays that end at a page that cannot be touched, and then with arrays that start at one.
+    """
+    expected = reference(RUNS[name])
+    for schedule in (Schedule(), Schedule(at_start=True)):
+
+        def compiler(kernel: Any, dtype: str, schedule: Schedule = schedule) -> Any:
+            found = replaced.get(kernel.name) or modules[dtype].get_function(kernel.name)
+            return partial(found, schedule=schedule)
+
+        try:
+            with computed_by(compiler):
+                actual = RUNS[name]()
+        except KernelError as error:
+            return str(error)
+        pairs = zip(actual, expected, strict=True)
+        if not all(np.allclose(*pair, rtol=1e-4, atol=1e-4, equal_nan=True) for pair in pairs):
+            return "wrong result"
+    return None
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_what_catches_the_mutants_finds_no_fault_with_the_kernels(modules, name):
+    assert complaint(modules, name, {}) is None
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: f"{m.file}: {m.old[:30]} -> {m.new[:20].strip()}")
+def test_every_mutant_is_caught(modules, mutated, mutant):
+    assert mutated[mutant], f"{mutant.run} launches no kernel of {mutant.file}.cu"
+    assert complaint(modules, mutant.run, mutated[mutant]) is not None, "nothing was wrong with it"
+
+
+@pytest.mark.parametrize(
+    ("old", "told"),
+    [
+        ("if (i >= g.N * g.P * g.Q * g.K) return;", "outside argument"),
+        ("atomicAdd(total, found)", "race on argument 1 at byte 0: written by another block"),
+        ("if (lane() == 0) losses", "race on argument"),
+        ("  const Acc v", "a thread leaves while others wait at a barrier"),
+        ("(warp_row() >= rows)", "deadlock"),
+        ("  __syncthreads();\n  for", r"of shared memory.* at tile.cuh:\d+"),
+        ("      __syncthreads();\n    }", r"of shared memory.* at tile.cuh:\d+"),
+    ],
+)
+def test_what_is_wrong_is_told(modules, mutated, old, told):
+    mutant = next(mutant for mutant in MUTANTS if mutant.old == old)
+    assert re.search(told, complaint(modules, mutant.run, mutated[mutant]) or "")
+
+
+def test_there_are_mutants_of_every_file():
+    assert {mutant.file for mutant in MUTANTS} == {kernel.file.stem for kernel in kernels().values()}

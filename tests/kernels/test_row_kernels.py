@@ -1,0 +1,107 @@
+"""The kernels that work along rows or channels: softmax, cross-entropy, batch normalisation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from checks.arrays import assert_near, numbers
+from cushim.expected import reference
+
+from gpucnn import dispatch, ops
+from gpucnn.cuda import cross_entropy, sums
+
+SHAPES = [(1, 1), (3, 10), (9, 32), (8, 33), (17, 2), (2, 3, 101), (0, 5)]
+
+pytestmark = pytest.mark.usefixtures("on_kernels")
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request) -> str:
+    return request.param
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_softmax(name, shape, dtype):
+    """An exponential of x <= 10 is wrong by |x| u and a little; sums of positive terms lose one u a term."""
+    x, dy = numbers(10, shape, shape, dtype=dtype)
+    function, backward = getattr(ops, name), getattr(ops, f"{name}_backward")
+    y, expected = function(x), reference(function, x)
+    assert_near(y, expected, dtype, abs(expected) + 1, roundings=shape[-1] + 32)
+    size = abs(np.float64(dy)).sum(axis=-1, keepdims=True) + np.zeros(shape)
+    assert_near(backward(dy, y), reference(backward, dy, y), dtype, size, roundings=shape[-1] + 32)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_softmax_of_scores_at_the_ends(name, dtype):
+    most = float(np.finfo(dtype).max)
+    inf, nan = np.inf, np.nan
+    x = np.array(
+        [[0, 1e4, -1e4], [most, -most, 0], [-inf, 0, 1], [-inf, -inf, -inf], [inf, 0, 1], [nan, 0, 1], [1, nan, inf]],
+        dtype,
+    )
+    function = getattr(ops, name)
+    y = function(x)
+    with np.errstate(all="ignore"), dispatch.using("reference"):
+        np.testing.assert_allclose(y, function(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (9, 10), (5, 33), (40, 3)])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_cross_entropy(shape, smoothing, weighted, dtype):
+    rng = np.random.default_rng(11)
+    scores, labels = rng.standard_normal(shape).astype(dtype), rng.integers(0, shape[1], shape[0])
+    weights = rng.uniform(0.5, 2, shape[1]).astype(dtype) if weighted else None
+    loss, saved = ops.cross_entropy(scores, labels, weights, label_smoothing=smoothing)
+    expected, kept = reference(ops.cross_entropy, scores, labels, weights, label_smoothing=smoothing)
+    assert_near(loss, expected, dtype, 1 + abs(expected), roundings=shape[0] + shape[1] + 32)
+    dx = ops.cross_entropy_backward(labels, saved, weights, label_smoothing=smoothing)
+    expected = reference(ops.cross_entropy_backward, labels, kept, weights, label_smoothing=smoothing)
+    assert_near(dx, expected, dtype, np.full(shape, 4 / shape[0]), roundings=shape[1] + 32)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_label_that_is_no_class_has_no_target(weighted):
+    """On a GPU labels are not looked at first: here the kernel is called beneath that check."""
+    scores, labels = np.zeros((3, 4)), np.array([1, -1, 4], np.int32)
+    weights = np.array([1.0, 2.0, 3.0, 4.0]) if weighted else None
+    total = 2 if weighted else 3
+    loss, saved = cross_entropy.cross_entropy(scores, labels, weights, 0.0)
+    assert loss == pytest.approx(np.log(4) * (2 if weighted else 1) / total)
+    dx = cross_entropy.cross_entropy_backward(labels, saved, weights, 0.0)
+    np.testing.assert_array_equal(dx[1:], 0)
+    np.testing.assert_allclose(dx[0], np.array([1, -3, 1, 1]) / 4 * (2 if weighted else 1) / total)
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (3, 300), (2, 5, 7, 3), (211, 2)])
+@pytest.mark.parametrize("terms", [512, 16])
+def test_batch_norm(shape, terms, dtype, monkeypatch):
+    """With a mean of 1000 and a deviation of 1: E[x^2] - E[x]^2 would be nothing but rounding in float32."""
+    monkeypatch.setattr(sums, "TERMS", terms)
+    channels, rows = shape[-1], int(np.prod(shape[:-1]))
+    x, gamma, beta, dy = numbers(12, shape, (channels,), (channels,), shape, dtype=dtype)
+    x += 1000
+    y, mean, var, saved = ops.batch_norm_train(x, gamma, beta, 1e-3)
+    y_expected, mean_expected, var_expected, kept = reference(ops.batch_norm_train, x, gamma, beta, 1e-3)
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(mean, mean_expected, rtol=4 * eps)
+    np.testing.assert_allclose(var, var_expected, rtol=0, atol=2000 * eps * rows)
+    deep = (
+        1000 * eps * 8 * 32
+    )  # a deviation is wrong by a rounding of the mean, and grows by 1 / sqrt(eps) = 32 at most
+    np.testing.assert_allclose(y, y_expected, rtol=0, atol=deep * 4)
+    given = type(saved)(*(array.astype(dtype) for array in kept))
+    dx, dgamma, dbeta = ops.batch_norm_backward(dy, given)
+    expected = reference(ops.batch_norm_backward, np.float64(dy), type(saved)(*map(np.float64, given)))
+    for actual, wanted in zip((dx, dgamma, dbeta), expected, strict=True):
+        np.testing.assert_allclose(actual, wanted, rtol=0, atol=32 * eps * (rows + 32))
+    assert all(v.dtype == dtype for v in (y, mean, var, *saved, dx, dgamma, dbeta))
+
+
+def test_batch_norm_eval(dtype):
+    x, gamma, beta, mean = numbers(13, (2, 3, 5, 7), (7,), (7,), (7,), dtype=dtype)
+    var = np.linspace(0.1, 3, 7, dtype=dtype)
+    y = ops.batch_norm_eval(x, gamma, beta, mean, var, 1e-3)
+    expected = reference(ops.batch_norm_eval, x, gamma, beta, mean, var, 1e-3)
+    np.testing.assert_allclose(y, expected, rtol=0, atol=100 * np.finfo(dtype).eps)
