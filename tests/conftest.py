@@ -1,8 +1,10 @@
-"""What all tests share: how hard hypothesis tries, a seeded source of numbers, and PyTorch where it is installed."""
+"""What all tests share: how hard hypothesis tries, seeded numbers, PyTorch where it is installed, what needs a GPU."""
 
 from __future__ import annotations
 
 import os
+import warnings
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,3 +31,33 @@ def torch() -> Any:
     module = pytest.importorskip("torch")
     module.set_num_threads(1)
     return module
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --require-gpu."""
+    text = "without a GPU, tests marked gpu fail rather than skip; so they do with GPUCNN_REQUIRE_GPU=1"
+    parser.addoption("--require-gpu", action="store_true", help=text)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests marked gpu where there is none, or fail them where one is required."""
+    if item.get_closest_marker("gpu") and (reason := no_gpu()):
+        if item.config.getoption("--require-gpu") or os.environ.get("GPUCNN_REQUIRE_GPU", "") not in ("", "0"):
+            pytest.fail(f"a GPU is required: {reason}", pytrace=False)
+        pytest.skip(reason)
+
+
+@cache
+def no_gpu() -> str | None:
+    """Return why no GPU can be used here, or None."""
+    from gpucnn.backend import Device
+    from gpucnn.errors import DeviceError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # CuPy's import may warn of what is not needed here
+        try:
+            Device.named("cuda")
+        except DeviceError as error:
+            return str(error)
+    return None

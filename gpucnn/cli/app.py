@@ -8,7 +8,9 @@ import typer
 
 from gpucnn.cli import data, runs
 from gpucnn.cli.check import check
+from gpucnn.cli.doctor import doctor
 from gpucnn.cli.evaluate import evaluate
+from gpucnn.cli.parity import parity
 from gpucnn.cli.predict import predict
 from gpucnn.cli.schema import schema
 from gpucnn.cli.train import train
@@ -53,4 +55,6 @@ app.command()(predict)
 app.command("runs")(runs.runs)
 app.command(short_help="Check a config without training.")(check)
 app.command()(schema)
-app.add_typer(data.app, name="data", no_args_is_help=False)
+app.command(short_help="Check what gpucnn stands on: packages, GPUs, data sets.")(doctor)
+app.command(short_help="Train on NumPy and on a GPU side by side, and compare.")(parity)
+app.add_typer(data.app, name="data")

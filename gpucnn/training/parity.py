@@ -20,6 +20,7 @@ from gpucnn.dispatch import Impl, recorded, using
 from gpucnn.errors import ArgumentError
 from gpucnn.random import Step
 from gpucnn.training.comparison import Compared, Losses, Parity, Row
+from gpucnn.training.observer import Observer
 from gpucnn.training.parts import build_model
 from gpucnn.training.rounding import limit, relative_error, terms
 from gpucnn.training.tracing import DATA, FORWARD, Computed, compute, feed, is_parameter, leaves, stir
@@ -34,6 +35,7 @@ class Side:
     def __init__(self, experiment: Experiment, device: Device, impl: Impl) -> None:
         self.experiment, self.device, self.impl = experiment, device, impl
         self.trainer = Trainer(experiment, device)
+        self.trainer.observer = Observer()  # nobody is told that memory did not suffice for a whole batch
 
     def __str__(self) -> str:
         return f"{self.device} ({self.impl})"
