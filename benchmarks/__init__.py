@@ -1,0 +1,1 @@
+"""What gpucnn costs and how well it learns, measured: `python -m benchmarks COMMAND`, from the root of the project."""

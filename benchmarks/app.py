@@ -1,0 +1,32 @@
+"""The commands, put together. What a command needs is imported when it runs: see `benchmarks.processes`."""
+
+from __future__ import annotations
+
+import typer
+
+from benchmarks.commands.accuracy import accuracy
+from benchmarks.commands.cpu import cpu
+from benchmarks.commands.digits import digits
+from benchmarks.commands.everything import everything
+from benchmarks.commands.gpu import gpu
+from benchmarks.commands.memory import memory
+from benchmarks.commands.speed import speed
+from benchmarks.commands.start import start
+
+app = typer.Typer(
+    help="Measure gpucnn: a table on stdout, all numbers as JSON in benchmarks/results/.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+app.command()(digits)
+app.command()(accuracy)
+app.command()(speed)
+app.command()(cpu)
+app.command()(start)
+app.command()(memory)
+app.command()(gpu)
+app.command("all")(everything)

@@ -1,0 +1,42 @@
+"""What the device can do at best, measured: bytes a second of a large copy, operations a second of a large product."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+from benchmarks.gpu.clock import Clock
+
+COPY_BYTES = 2**29
+SIZE = 8192
+"""Of the square matrices."""
+
+WHERE = "cuda"
+"""The device, as PyTorch calls it."""
+
+
+def use_tf32(torch: Any, allowed: bool) -> None:
+    """Let PyTorch's float32 products and convolutions use TF32, or not."""
+    word = "tf32" if allowed else "ieee"
+    for place in (torch.backends.cuda.matmul, torch.backends.cudnn.conv):
+        if hasattr(place, "fp32_precision"):
+            place.fp32_precision = word
+    if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # before PyTorch 2.9
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+
+
+def ceilings(torch: Any, clock: Clock) -> dict[str, float]:
+    """Return bytes a second, counting those read and those written, and operations a second in float32 and TF32."""
+    source = torch.randn(COPY_BYTES // 4, device=WHERE)
+    target = torch.empty_like(source)
+    found = {"bytes_per_second": 2 * COPY_BYTES / _median(clock, lambda _: target.copy_(source), 10)}
+    a, b = torch.randn(SIZE, SIZE, device=WHERE), torch.randn(SIZE, SIZE, device=WHERE)
+    for name, allowed in (("float32", False), ("tf32", True)):
+        use_tf32(torch, allowed)
+        found[f"{name}_per_second"] = 2 * SIZE**3 / _median(clock, lambda _: torch.mm(a, b), 3)
+    return found
+
+
+def _median(clock: Clock, call: Any, calls: int) -> float:
+    clock.called(call, calls)
+    return median(clock.queued(call, calls) for _ in range(5))

@@ -1,0 +1,95 @@
+"""Times on the device, by its own events, of several ways to do the same, which take turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gpucnn.backend import Device
+from gpucnn.cuda.machine import devices
+
+SPIN = r"""
+extern "C" __global__ void spin(long long cycles) {
+  long long began = clock64();
+  while (clock64() - began < cycles) {}
+}
+"""
+"""Keeps the device busy while work is queued behind it, which then runs without waiting for Python."""
+
+MOST_CALLS = 100
+"""In a turn: a queue takes about a thousand kernels, and a call is several."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One of those that take turns.
+
+    call: does it once, and is given how often it did, so that it may take other arrays each time. prepare: before a
+    turn, for settings.
+    """
+
+    call: Callable[[int], Any]
+    prepare: Callable[[], Any] = lambda: None
+
+
+class Clock:
+    """Times on one device: PyTorch and CuPy both work on its default stream, where these events are recorded.
+
+    cache_bytes: the size of its last cache.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self.cuda: Any = device.xp.cuda
+        self._spin = device.xp.RawKernel(SPIN, "spin")
+        known = devices()[device.index]
+        self._hertz = 1000.0 * (known["clock_khz"] or 2_000_000)
+        self.cache_bytes = int(known["l2_bytes"] or 2**26)
+
+    def queued(self, call: Callable[[int], Any], calls: int) -> float:
+        """Return the seconds of a call where the device never waits for the host: what the kernels take."""
+        began = time.perf_counter()
+        for i in range(calls):
+            call(i)
+        enqueued = time.perf_counter() - began
+        self.cuda.Device().synchronize()
+        self._spin((1,), (1,), (np.int64((2 * enqueued + 0.0005) * self._hertz),))
+        return self.called(call, calls, synchronize=False)
+
+    def called(self, call: Callable[[int], Any], calls: int, *, synchronize: bool = True) -> float:
+        """Return the seconds of a call as Python makes them, one after the other."""
+        first, last = self.cuda.Event(), self.cuda.Event()
+        if synchronize:
+            self.cuda.Device().synchronize()
+        first.record()
+        for i in range(calls):
+            call(i)
+        last.record()
+        last.synchronize()
+        return float(self.cuda.get_elapsed_time(first, last)) / 1000 / calls
+
+    def interleaved(self, ways: Mapping[str, Way], *, rounds: int, seconds: float) -> dict[str, dict[str, list[float]]]:
+        """Return for each way its seconds a call, `queued` and `called`, one figure for each round.
+
+        A turn is as many calls as take about `seconds` once they are warm: at least one, at most `MOST_CALLS`.
+        """
+        calls = {name: self._warm_up(way, seconds) for name, way in ways.items()}
+        times: dict[str, dict[str, list[float]]] = {name: {"queued": [], "called": []} for name in ways}
+        for _ in range(rounds):
+            for name, way in ways.items():
+                way.prepare()
+                way.call(0)
+                times[name]["queued"].append(self.queued(way.call, calls[name]))
+                times[name]["called"].append(self.called(way.call, calls[name]))
+        return times
+
+    def _warm_up(self, way: Way, seconds: float) -> int:
+        """Call until compilers and searches for the best algorithm are done; return how many calls a turn has."""
+        way.prepare()
+        times = [self.called(way.call, 1) for _ in range(4)]
+        while sum(times[1:]) < seconds and len(times) < MOST_CALLS:
+            times.append(self.called(way.call, 1))
+        return min(MOST_CALLS, max(1, round(seconds / min(times))))

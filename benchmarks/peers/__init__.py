@@ -1,0 +1,1 @@
+"""The same network and the same step, by gpucnn and by others."""
