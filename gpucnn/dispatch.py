@@ -30,7 +30,7 @@ Impl = Literal["auto", "reference", "fast"]
 """auto: the faster implementation where it applies, else the reference. fast: the same, but an error where it does not
 apply. reference: always the reference."""
 
-ROOMS: dict[str, str] = {"cupy": "gpucnn.cuda"}
+ROOMS: dict[str, str] = {"numpy": "gpucnn.cpu", "cupy": "gpucnn.cuda"}
 """Array module -> the package that holds faster implementations for its arrays."""
 
 _impl: ContextVar[Impl] = ContextVar("impl", default="auto")
@@ -103,7 +103,7 @@ def recorded() -> Iterator[list[Decision]]:
     >>> with recorded() as decisions:
     ...     _ = ops.tanh(np.zeros(1))
     >>> print(decisions[0].operation, decisions[0].implementation, "-", decisions[0].reason)
-    tanh reference - there is no faster one for numpy arrays
+    tanh reference - float32 only, not float64
     """
     decisions: list[Decision] = []
     before = _log.set(decisions)

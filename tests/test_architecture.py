@@ -27,8 +27,8 @@ BELOW: dict[str, list[str]] = {
     "random": ["backend"],
     "registry": ["errors", "problems"],
     "cuda": GROUND,
-    "cpu": GROUND,
-    "ops": [*GROUND, "cuda", "cpu"],
+    "ops": [*GROUND, "cuda"],
+    "cpu": [*GROUND, "ops"],  # the dispatcher finds it by its name
     "layers": [*GROUND, "ops"],
     "losses": [*GROUND, "ops"],
     "optimizers": [*GROUND, "ops", "layers"],  # layers for what a parameter is

@@ -19,7 +19,6 @@ arithmetic for deep learning", arXiv:1603.07285.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import gcd
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from gpucnn.backend import Array, Shape, array_module
 from gpucnn.dispatch import operation
 from gpucnn.errors import ArgumentError, ShapeError
 from gpucnn.ops.checks import check_images
+from gpucnn.ops.phases import phases
 from gpucnn.ops.sums import sum_rows
 from gpucnn.ops.window import PaddingLike, PairLike, Window, pad
 
@@ -80,10 +80,8 @@ def conv2d_backward_data(
 ) -> Array:
     """Return dx (N, H, W, C), given dy (N, P, Q, K), the kernels w and the input's shape. Arguments as in `conv2d`.
 
-    With stride 1 this is the full correlation of dy with the kernel rotated by 180 degrees. With stride s, the inputs
-    whose padded row and column leave the same remainders by s meet the same kernel rows and columns, and no others:
-    each of these s*s phases is a stride-1 problem of its own with a part of the kernel, and none multiplies a zero
-    that a stride would have put between the elements of dy.
+    With stride 1 this is the full correlation of dy with the kernel rotated by 180 degrees; `gpucnn.ops.phases` tells
+    what it is with others.
 
     >>> dy = np.array([[1.0, 1.0], [2.0, 3.0]]).reshape(1, 2, 2, 1)
     >>> w = np.array([[0.2, 0.3], [0.5, 0.6]]).reshape(1, 2, 2, 1)
@@ -100,19 +98,12 @@ def conv2d_backward_data(
 
 @operation
 def _conv2d_backward_data(dy: Array, w: Array, x_shape: Shape, window: Window, groups: int) -> Array:
-    phases = [(rows, columns) for rows in _phases(window, 0) for columns in _phases(window, 1)]
     dx: Array = array_module(dy).zeros(x_shape, dy.dtype)
-    for rows, columns in phases:
-        size = (len(range(*rows.inputs.indices(window.input[0]))), len(range(*columns.inputs.indices(window.input[1]))))
-        part = _rotated(w[:, rows.taps, columns.taps], groups)
-        if not part.size or not all(size):
-            continue  # inputs that no output sees: their gradient is zero
-        pads = (rows.pads, columns.pads)
-        dense = Window(dy.shape[1:3], part.shape[1:3], (1, 1), (rows.dilation, columns.dilation), pads, size)
-        phase = _correlate(dy, part, None, dense, groups)
-        if len(phases) == 1:
+    for rows, columns, kernels, dense in phases(w, dy.shape, window, groups):
+        phase = _correlate(dy, kernels, None, dense, groups)
+        if window.stride == (1, 1):
             return phase
-        dx[:, rows.inputs, columns.inputs] = phase
+        dx[:, rows, columns] = phase
     return dx
 
 
@@ -240,40 +231,6 @@ def _blocks(xp: Any, x: Array, window: Window) -> Iterator[slice]:
     count = max(1, (BLOCK_BYTES if xp is np else GPU_BLOCK_BYTES) // max(1, patches))
     for start in range(0, len(x), count):
         yield slice(start, start + count)
-
-
-class _Phase:
-    """Along one direction, the inputs whose padded index leaves remainder `phase` by the stride, and what they meet.
-
-    Input h = first + s*i has padded index h + top = s*a + phase with a = start + i. Tap r reaches it from output
-    p = a - (r*d - phase)/s, so only taps with r*d = phase (mod s) do: r = r0 + j*s/g with g = gcd(s, d), whose outputs
-    are d/g apart. Turned around (j counted from the last tap), that is a correlation with dilation d/g and stride 1.
-    """
-
-    def __init__(self, window: Window, axis: int, phase: int) -> None:
-        stride, dilation, kernel = window.stride[axis], window.dilation[axis], window.kernel[axis]
-        top, size, outputs = window.pads[axis][0], window.input[axis], window.output[axis]
-        g = gcd(stride, dilation)
-        r0 = next((r for r in range(kernel) if (r * dilation - phase) % stride == 0), kernel)
-        first = (phase - top) % stride
-        self.inputs = slice(first, size, stride)
-        self.taps = slice(r0, kernel, stride // g)
-        self.dilation = dilation // g
-        span = (len(range(r0, kernel, stride // g)) - 1) * self.dilation
-        offset = (first + top - phase) // stride - (r0 * dilation - phase) // stride - span
-        count = len(range(first, size, stride))
-        self.pads = (-offset, offset + count + span - outputs)
-
-
-def _phases(window: Window, axis: int) -> list[_Phase]:
-    return [_Phase(window, axis, phase) for phase in range(window.stride[axis])]
-
-
-def _rotated(w: Array, groups: int) -> Array:
-    """Return kernels (K, R, S, C/groups) turned by 180 degrees, inputs and outputs exchanged: (C, R, S, K/groups)."""
-    k, r, s, depth = w.shape
-    turned = w[:, ::-1, ::-1].reshape(groups, k // groups, r, s, depth).transpose(0, 4, 2, 3, 1)
-    return turned.reshape(groups * depth, r, s, k // groups)
 
 
 def _window(x_shape: Any, w_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any) -> Window:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-
-import numpy as np
+from collections.abc import Mapping
 
 from gpucnn.backend import Array, array_module
 from gpucnn.layers.base import Parameter
 from gpucnn.registry import Registered
-
-BLOCK = 65536
-"""Elements that are updated at a time on the CPU: a block and its temporaries stay in the cache."""
 
 
 class Optimizer(Registered, ABC, kind="optimizer", package="gpucnn.optimizers"):
@@ -42,26 +37,11 @@ class Optimizer(Registered, ABC, kind="optimizer", package="gpucnn.optimizers"):
         for path, p in params.items():
             if p.grad is not None:
                 decay = self.weight_decay if p.decay or self.decay_all else 0.0
-                slots = [self.state[f"{slot}:{path}"] for slot in self.slots]
-                for value, grad, *rest in _blocks(p.value, p.grad, *slots):
-                    self.update_one(value, grad, dict(zip(self.slots, rest, strict=True)), float(lr), decay, step)
+                slots = {slot: self.state[f"{slot}:{path}"] for slot in self.slots}
+                self.update_one(p.value, p.grad, slots, float(lr), decay, step)
 
     @abstractmethod
     def update_one(
         self, value: Array, grad: Array, slots: dict[str, Array], lr: float, decay: float, step: int
     ) -> None:
-        """Update one parameter, or a block of one, and its slots in place; `grad` stays as it is.
-
-        Elementwise: no element's new value may depend on another element.
-        """
-
-
-def _blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """Yield arrays of equal shape in flat blocks; whole where they are small, on a GPU, or not contiguous."""
-    whole = arrays[0].size <= BLOCK or not all(isinstance(a, np.ndarray) and a.flags.c_contiguous for a in arrays)
-    if whole:
-        yield arrays
-        return
-    flat = [a.reshape(-1) for a in arrays]
-    for start in range(0, flat[0].size, BLOCK):
-        yield tuple(a[start : start + BLOCK] for a in flat)
+        """Update one parameter and its slots in place; `grad` stays as it is."""

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from gpucnn.cpu import update
 from gpucnn.errors import ArgumentError
 from gpucnn.layers.base import Parameter
-from gpucnn.optimizers import base
 from gpucnn.optimizers.base import Optimizer
 
 VARIANTS = {
@@ -154,12 +154,12 @@ def test_updates_in_place_and_leaves_gradients(name, arguments, dtype, rng):
 
 
 @every_optimizer
-def test_blocks_do_not_show(name, arguments, rng, monkeypatch):
-    """Arrays that span several blocks, and some that cannot be cut into blocks, get the same bits as whole ones."""
+def test_chunks_do_not_show(name, arguments, monkeypatch):
+    """Arrays that span several chunks, and some that cannot be cut into chunks, get the same bits as whole ones."""
     results = []
-    for block, layout in (10**9, "C"), (7, "C"), (7, "F"):
-        monkeypatch.setattr(base, "BLOCK", block)
-        params, grads, rates = problem(np.random.default_rng(5), size=(5, 9))
+    for chunk, layout in (10**9, "C"), (7, "C"), (7, "F"):
+        monkeypatch.setattr(update, "CHUNK", chunk)
+        params, grads, rates = problem(np.random.default_rng(5), np.float32, size=(5, 9))
         params["0.dense.w"].value = np.array(params["0.dense.w"].value, order=layout)
         optimizer = make(name, arguments)
         optimizer.build(params)

@@ -1,0 +1,74 @@
+"""Convolution and its gradients, each shape by what is fastest for it: see the modules that `_form` names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpucnn.backend import Array, Shape
+from gpucnn.cpu import depthwise, patches, pointwise, winograd
+from gpucnn.cpu.blocks import require_float32
+from gpucnn.cpu.images import contiguous
+from gpucnn.cpu.memory import empty, zeros
+from gpucnn.cpu.numerics import exact
+from gpucnn.ops.phases import phases
+from gpucnn.ops.window import Window
+
+
+def conv2d(x: Array, w: Array, b: Array | None, window: Window, groups: int) -> Array:
+    """Return y (N, P, Q, K) for x (N, H, W, C), w (K, R, S, C/groups) and b (K,) or None."""
+    require_float32(x, w, b)
+    y = empty((len(x), *window.output, len(w)))
+    _correlate(contiguous(x), w, b, window, groups, y)
+    return y
+
+
+def conv2d_backward_data(dy: Array, w: Array, x_shape: Shape, window: Window, groups: int) -> Array:
+    """Return dx (N, H, W, C) for dy (N, P, Q, K) and w."""
+    require_float32(dy, w)
+    dy, one = contiguous(dy), window.stride == (1, 1)
+    dx = empty(x_shape) if one and w.size else zeros(x_shape)
+    for rows, columns, kernels, dense in phases(w, dy.shape, window, groups):
+        _correlate(dy, kernels, None, dense, groups, dx[:, rows, columns])
+    return dx
+
+
+def conv2d_backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window, groups: int) -> Array:
+    """Return dw (K, R, S, C/groups) for x and dy."""
+    require_float32(x, dy)
+    x, dy = contiguous(x), contiguous(dy)
+    if groups == 1:
+        whole: Array = _form(w_shape, window).backward_weight(x, dy, w_shape, window)
+        return whole
+    if w_shape[3] == 1:
+        return depthwise.backward_weight(x, dy, w_shape, window)
+    dw, of_one = empty(w_shape), (w_shape[0] // groups, *w_shape[1:])
+    for inputs, outputs in _groups(w_shape, groups):
+        part = contiguous(x[..., inputs]), contiguous(dy[..., outputs])
+        dw[outputs] = _form(of_one, window).backward_weight(*part, of_one, window)
+    return dw
+
+
+def _correlate(x: Array, w: Array, b: Array | None, window: Window, groups: int, y: Array) -> None:
+    """Write the correlation of x, contiguous, with w to y, which may be a view."""
+    if groups == 1:
+        _form(w.shape, window).forward(x, w, b, window, y)
+    elif w.shape[3] == 1:
+        depthwise.forward(x, w, b, window, y)
+    else:
+        for inputs, outputs in _groups(w.shape, groups):
+            part = w[outputs]
+            bias = None if b is None else b[outputs]
+            _form(part.shape, window).forward(contiguous(x[..., inputs]), part, bias, window, y[..., outputs])
+
+
+def _form(w_shape: Shape, window: Window) -> Any:
+    """Return the module that computes an ungrouped convolution of this shape."""
+    if pointwise.suits(window):
+        return pointwise
+    return winograd if not exact() and winograd.suits(w_shape, window) else patches
+
+
+def _groups(w_shape: Shape, groups: int) -> list[tuple[slice, slice]]:
+    """Return the channels in and out of each group."""
+    k, depth = w_shape[0] // groups, w_shape[3]
+    return [(slice(g * depth, (g + 1) * depth), slice(g * k, (g + 1) * k)) for g in range(groups)]

@@ -1,0 +1,143 @@
+"""Fast pooling, activations, normalisation and dense layers against the reference, on every layout."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from checks.arrays import assert_near, held, layouts, numbers, seeds, unchanged
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpucnn import ops
+from gpucnn.cpu.blocks import CHUNK, over, slices, summed
+from gpucnn.cpu.rows import Rows
+from gpucnn.dispatch import NotApplicable, recorded, using
+
+shapes = st.tuples(st.integers(0, 3), st.integers(2, 9), st.integers(2, 9), st.sampled_from([1, 3, 16, 33]))
+
+
+def both(operation, *args, **kwargs):
+    """Return what the fast implementation and the reference make of the same arguments."""
+    with using("fast"):
+        fast = unchanged(operation, *args, **kwargs)
+    with using("reference"):
+        return fast, operation(*args, **kwargs)
+
+
+@given(shapes, seeds, layouts, st.floats(0, 0.5))
+def test_maxima_of_pairs_are_the_reference_bit_by_bit(shape, seed, layout, share):
+    """With equal values, infinities and NaNs among them."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-2, 3, shape).astype(np.float32)
+    x[rng.random(shape) < share / 4] = np.nan
+    x[rng.random(shape) < share] = -np.inf
+    (y, index), (expected, where) = both(ops.max_pool2d, held(x, layout), 2)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(index, where)
+    assert (y.dtype, index.dtype) == (expected.dtype, where.dtype)
+    dy = rng.standard_normal(y.shape).astype(np.float32)
+    dx, expected = both(ops.max_pool2d_backward, held(dy, layout), index, shape, 2)
+    np.testing.assert_array_equal(dx, expected)
+
+
+@given(shapes, seeds, layouts)
+def test_activations_are_the_reference_bit_by_bit(shape, seed, layout):
+    x, dy = numbers(seed, shape, shape, dtype=np.float32)
+    x[x < -1] = 0
+    for name in ("relu", "tanh"):
+        y, expected = both(getattr(ops, name), held(x, layout))
+        np.testing.assert_array_equal(y, expected)
+    dx, expected = both(ops.relu_backward, held(dy, layout), x, held(ops.relu(x), layout))
+    np.testing.assert_array_equal(dx, expected)
+
+
+@given(shapes.filter(lambda s: s[0] > 0), seeds, layouts)
+def test_batch_norm_is_the_reference(shape, seed, layout):
+    x, dy, gamma, beta, mean = numbers(seed, shape, shape, shape[-1:], shape[-1:], shape[-1:], dtype=np.float32)
+    x += 3 * mean
+    wide = [np.float64(a) for a in (x, gamma, beta)]
+    with using("fast"):
+        y, mean, var, saved = unchanged(ops.batch_norm_train, held(x, layout), gamma, beta)
+        dx, dgamma, dbeta = ops.batch_norm_backward(held(dy, layout), saved)
+        still = unchanged(ops.batch_norm_eval, held(x, layout), gamma, beta, mean, var)
+    with using("reference"):
+        expected = ops.batch_norm_train(*wide)
+        gradients = ops.batch_norm_backward(np.float64(dy), expected[3])
+    for got, want in zip(
+        (y, mean, var, dx, dgamma, dbeta, still), (*expected[:3], *gradients, expected[0]), strict=True
+    ):
+        assert got.dtype == np.float32
+        scale = max(1.0, float(np.abs(want).max()), float(np.abs(expected[3].inverse).max()))
+        np.testing.assert_allclose(got, want, rtol=0, atol=2e-5 * scale * (1 + np.abs(x).max()))
+    assert [part.shape for part in saved] == [part.shape for part in expected[3]]
+
+
+def test_the_variance_does_not_cancel():
+    """A mean of 1000 deviations: E[x^2] - E[x]^2 in float32 would be wrong in the first digit."""
+    x = np.float32(1000 + np.random.default_rng(0).standard_normal((64, 8, 8, 3)))
+    with using("fast"):
+        _, _, var, _ = ops.batch_norm_train(x, np.ones(3, np.float32), np.zeros(3, np.float32))
+    np.testing.assert_allclose(var, np.float64(x).var(axis=(0, 1, 2)), rtol=1e-5)
+
+
+@given(st.integers(0, 5), st.integers(1, 40), st.integers(1, 40), seeds, layouts, layouts)
+def test_dense_products_are_the_reference(n, fan_in, fan_out, seed, layout, other):
+    x, w, b, dy = numbers(seed, (n, fan_in), (fan_out, fan_in), (fan_out,), (n, fan_out), dtype=np.float32)
+    x_held, w_held, dy_held = held(x, layout), held(w, other), held(dy, layout)
+    with using("fast"):
+        y = unchanged(ops.dense, x_held, w_held, b)
+        dx = unchanged(ops.dense_backward_data, dy_held, w_held)
+        dw = unchanged(ops.dense_backward_weight, x_held, dy_held)
+        db = unchanged(ops.dense_backward_bias, dy_held)
+    x, w, b, dy = (np.float64(a) for a in (x, w, b, dy))
+    assert_near(y, x @ w.T + b, np.float32, abs(x) @ abs(w).T + abs(b), fan_in + 1)
+    assert_near(dx, dy @ w, np.float32, abs(dy) @ abs(w), fan_out)
+    assert_near(dw, dy.T @ x, np.float32, abs(dy).T @ abs(x), n)
+    assert_near(db, dy.sum(0), np.float32, abs(dy).sum(0), n + 1)
+
+
+@given(shapes, seeds, layouts)
+def test_sums_of_rows_are_the_reference(shape, seed, layout):
+    (x,) = numbers(seed, shape, dtype=np.float32)
+    with using("fast"):
+        db = unchanged(ops.conv2d_backward_bias, held(x, layout))
+    x = np.float64(x)
+    assert_near(db, x.sum((0, 1, 2)), np.float32, abs(x).sum((0, 1, 2)), max(1, x.size))
+
+
+def test_what_is_cut_is_whole():
+    done = np.zeros(3 * CHUNK + 5, int)
+
+    def work(part):
+        done[part] += 1
+
+    over(done.size, work)
+    assert (done == 1).all()
+    assert slices(0, 1, 1) == []
+
+    def add(i, total):
+        total += np.float32(i)
+
+    assert summed(add, 100, (2,)).tolist() == [4950, 4950]
+    assert summed(add, 0, (2,)).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 7, 1), (2, 64, 64, 16), (1, 1, 1, 5000), (0, 2, 2, 3), (7, 11)])
+def test_long_rows_hold_whole_rows(shape):
+    rows = Rows(np.zeros(shape, np.float32))
+    assert rows.width % shape[-1] == 0
+    assert rows.repeat * (rows.count // rows.repeat) == rows.count
+
+
+def test_float64_is_left_to_the_reference():
+    x = np.ones((1, 4, 4, 1))
+    with recorded() as decisions:
+        ops.max_pool2d(ops.relu(ops.conv2d(x, np.ones((1, 3, 3, 1)), padding=1)), 2)
+    assert [(d.implementation, d.reason) for d in decisions] == 3 * [("reference", "float32 only, not float64")]
+
+
+def test_other_windows_are_left_to_the_reference():
+    with recorded() as decisions:
+        ops.max_pool2d(np.ones((1, 5, 5, 1), np.float32), 3)
+    assert decisions[0].reason == "windows of 2x2 with stride 2 and no padding only"
+    assert issubclass(NotApplicable, Exception)
