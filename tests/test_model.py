@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from checks.gradient import assert_gradient, spread
-from gpucnn.model import Model, infer
 
 from gpucnn.errors import CheckpointError, ShapeError
 from gpucnn.layers.base import Layer
+from gpucnn.model import Model, infer
 from gpucnn.random import Step
 
 LENET = [  # without relu and max_pool2d, whose bends a gradient check would meet somewhere inside
