@@ -13,7 +13,7 @@ from gpucnn.cpu.images import contiguous
 from gpucnn.cpu.memory import empty
 from gpucnn.cpu.threads import run
 
-BLOCK_PRODUCTS = 1 << 24
+BLOCK_PRODUCTS = 1 << 26
 """Multiplications of a block."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from gpucnn.backend import Array, Shape
@@ -18,6 +19,7 @@ class Chain:
     def __init__(self, layers: Sequence[Layer], period: int | None = None) -> None:
         self.layers = list(layers)
         self._period = period or len(self.layers)
+        self._computed = _in_order_of_computing(self.layers)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return what comes out for one image of `shape`; the ShapeError of a layer says which one it is."""
@@ -35,7 +37,7 @@ class Chain:
     def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, list[Any]]:
         """Return the last layer's y, and what each layer saved."""
         saved = []
-        for layer in self.layers:
+        for layer in self._computed:
             with memory_for(layer):
                 x, kept = layer.forward(x, train=train)
             saved.append(kept)
@@ -43,19 +45,19 @@ class Chain:
 
     def backward(self, dy: Array, saved: list[Any]) -> Array:
         """Return dx: every layer's delta is what the layer after it hands back."""
-        for layer, kept in zip(reversed(self.layers), reversed(saved), strict=True):
+        for layer, kept in zip(reversed(self._computed), reversed(saved), strict=True):
             with memory_for(layer):
                 dy = layer.backward(dy, kept)
         return dy
 
     def backward_params(self, dy: Array, saved: list[Any]) -> None:
         """Add to the gradients of the parameters; nobody asks for dx."""
-        for layer, kept in zip(self.layers[:0:-1], saved[:0:-1], strict=True):
+        for layer, kept in zip(self._computed[:0:-1], saved[:0:-1], strict=True):
             with memory_for(layer):
                 dy = layer.backward(dy, kept)
-        if self.layers:
-            with memory_for(self.layers[0]):
-                self.layers[0].backward_params(dy, saved[0])
+        if self._computed:
+            with memory_for(self._computed[0]):
+                self._computed[0].backward_params(dy, saved[0])
 
     def children(self) -> dict[str, Layer]:
         """Return the layers by their paths, `0.conv2d`."""
@@ -85,6 +87,20 @@ class memory_for:  # noqa: N801 - a context, and cheaper than one made of a gene
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, MemoryError) and not isinstance(error, OutOfMemory):
             raise OutOfMemory(f"out of memory in layer {self._layer.path}: {error}") from None
+
+
+def _in_order_of_computing(layers: Sequence[Layer]) -> list[Layer]:
+    """Return layers in the order that they are computed in: the config's, but max_pool2d before the relu it follows.
+
+    relu never decreases, so that the largest relu(x) is relu of the largest x; and gradients are the same, as they go
+    to the same element where the maximum is positive and are zero elsewhere. After pooling, relu has a fraction of the
+    elements to look at.
+    """
+    order = list(layers)
+    for i, (first, second) in enumerate(pairwise(layers)):
+        if (first.name, second.name) == ("relu", "max_pool2d"):
+            order[i], order[i + 1] = second, first
+    return order
 
 
 def _key(i: int, layer: Layer) -> str:

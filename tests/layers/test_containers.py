@@ -32,6 +32,23 @@ def test_sequential_goes_through_its_layers_in_order():
     np.testing.assert_array_equal(evaluated({"sequential": {"layers": ["softplus", "flatten"]}}, X).shape, (1, 4))
 
 
+@pytest.mark.parametrize("pool", [{"max_pool2d": 2}, {"max_pool2d": {"kernel_size": 3, "stride": 2, "padding": 1}}])
+def test_pooling_before_relu_changes_nothing(pool, rng):
+    """As it is computed, against the layers one by one in the order of the config; zeros, NaNs and ties among x."""
+    sequential = case({"sequential": {"layers": ["relu", pool]}}, (6, 6, 3)).layer
+    relu, pooling = sequential.children().values()
+    x = rng.integers(-2, 2, (4, 6, 6, 3)).astype(float)
+    x[0, 0, 0, 0] = np.nan
+    y, saved = sequential.forward(x, train=STEP)
+    between, saved_relu = relu.forward(x, train=STEP)
+    expected, saved_pool = pooling.forward(between, train=STEP)
+    np.testing.assert_array_equal(y, expected)
+    dy = rng.standard_normal(y.shape)
+    np.testing.assert_array_equal(
+        sequential.backward(dy, saved), relu.backward(pooling.backward(dy, saved_pool), saved_relu)
+    )
+
+
 def test_sequential_without_layers_changes_nothing():
     y = evaluated({"residual": {"layers": ["relu"], "shortcut": []}}, X)
     np.testing.assert_array_equal(y, X + np.maximum(X, 0))
