@@ -109,19 +109,17 @@ class _Worker:
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
-            raise Failed(f"{self.name} ended with exit code {self._process.wait()}")
+            self.close()
+            raise Failed(f"{self.name} ended with exit code {self._process.returncode}")
         return line
 
 
 def _row(network: str, label: str, times: dict[str, list[float]], goal: float) -> list[str]:
-    ours = times.pop("gpucnn")
+    ours, peers = times["gpucnn"], [name for name in times if name != "gpucnn"]
     row = [network, label, f"{1000 * median(ours):.1f} ms"]
-    if times:
-        best = min(times, key=lambda name: median(times[name]))
-        ratios = [own / peer for own, peer in zip(ours, times[best], strict=True)]
-        name = best.removeprefix("PyTorch ")
-        row += [f"{1000 * median(times[best]):.1f} ms", f"{median(ratios):.2f}", spread(ratios), f"{goal}", name]
-    else:
-        row += ["-", "-", "-", f"{goal}", "-"]
-    times["gpucnn"] = ours
-    return row
+    if not peers:
+        return [*row, "-", "-", "-", f"{goal}", "-"]
+    best = min(peers, key=lambda name: median(times[name]))
+    ratios = [own / peer for own, peer in zip(ours, times[best], strict=True)]
+    name = best.removeprefix("PyTorch ")
+    return [*row, f"{1000 * median(times[best]):.1f} ms", f"{median(ratios):.2f}", spread(ratios), f"{goal}", name]

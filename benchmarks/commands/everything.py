@@ -12,6 +12,7 @@ COMMANDS = [
     ["start"],
     ["digits"],
     ["speed"],
+    ["cpu"],
     ["memory"],
     ["accuracy", "mnist"],
     ["accuracy", "fashion_mnist"],
