@@ -45,7 +45,7 @@ BELOW: dict[str, list[str]] = {
 FRONT = {"__init__", "__main__"}
 """The doors of the house: they open on the rooms when they are asked."""
 
-HEAVY = {"numpy", "pydantic", "cupy", "matplotlib", "PIL", "pooch", "yaml", "safetensors", "torch"}
+HEAVY = {"numpy", "pydantic", "cupy", "matplotlib", "PIL", "pooch", "yaml", "safetensors", "torch", "numba"}
 
 
 def room(path: Path) -> str:
