@@ -25,7 +25,7 @@ def dropout(x: Array, rate: float, stream: Stream, *, start: int = 0) -> tuple[A
     >>> y.tolist() == mask.tolist(), sorted(set(mask.tolist()) | {0.0, 2.0})
     (True, [0.0, 2.0])
     """
-    check_dtypes(x=x)
+    check_dtypes(halves=False, x=x)
     return _dropout(x, rate, stream, start)
 
 
