@@ -6,7 +6,7 @@ import numpy as np
 
 from gpucnn.backend import Array, array_module
 from gpucnn.errors import ArgumentError, ShapeError
-from gpucnn.ops.checks import check_dtypes
+from gpucnn.ops.checks import check_full
 
 
 def check_labels(scores: Array, labels: Array) -> None:
@@ -15,7 +15,7 @@ def check_labels(scores: Array, labels: Array) -> None:
     On a GPU the labels' range is not looked at, for that would stall the device at every step: data sets check
     theirs as they load, and a label out of range names no class.
     """
-    check_dtypes(halves=False, scores=scores)
+    check_full(scores=scores)
     if scores.ndim != 2 or 0 in scores.shape:
         raise ShapeError(f"scores have shape {scores.shape}: they must be (images, classes), at least one of each")
     images, classes = scores.shape

@@ -19,7 +19,7 @@ EIGHTS = {
     "eights": conv((2, 5, 7, 16), (24, 3, 3, 16), padding=1),
     "eights in groups, stride 2": conv((1, 8, 9, 16), (32, 3, 2, 8), groups=2, stride=2, padding=1),
     "fours that are no eights": conv((2, 5, 4, 12), (20, 2, 3, 12), padding=1),
-    "a long sum": conv((1, 7, 7, 64), (8, 5, 5, 64)),
+    "a long sum": conv((1, 5, 6, 64), (8, 5, 5, 64)),
 }
 """Where a thread reads eight halves at once, where it must not, and where a sum of halves would be far off."""
 

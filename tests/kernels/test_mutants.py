@@ -41,6 +41,7 @@ LEFT_OVER = WINDOW | {"padding": ((2, 0), (1, 1))}  # the last window ends befor
 DL = numbers(2, ops.conv2d_output_shape(X.shape, W.shape, **LEFT_OVER), dtype="float32")[0]
 FOURS: dict[str, Any] = {"stride": 2, "padding": ((2, 1), (1, 0)), "groups": 2}
 F, U = numbers(6, (2, 9, 12, 40), (72, 3, 2, 20), dtype="float32")
+HF, HU = (array.astype(np.float16) for array in (F, U))
 DU = numbers(7, ops.conv2d_output_shape(F.shape, U.shape, **FOURS), dtype="float32")[0]
 DEPTHWISE: dict[str, Any] = {"stride": 2, "padding": 1, "groups": 4}
 V = numbers(3, (8, 3, 3, 1), dtype="float32")[0]
@@ -86,9 +87,14 @@ RUNS: dict[str, Run] = {
     "conv2d data": lambda: [ops.conv2d_backward_data(DL, W, X.shape, **LEFT_OVER)],
     "conv2d weight": lambda: [ops.conv2d_backward_weight(X, DY, W.shape, **WINDOW)],
     "tiles": lambda: [ops.conv2d(F, U, **FOURS)],
-    "tiles by threes": lambda: [ops.conv2d(*numbers(8, (1, 5, 4, 3), (17, 2, 3, 3), dtype="float32"), padding=1)],
+    "tiles by threes": lambda: [
+        ops.conv2d(*numbers(8, (1, 5, 4, 3), (17, 2, 3, 3), (17,), dtype="float32"), padding=1)
+    ],
     "tiles data": lambda: [ops.conv2d_backward_data(DU, U, F.shape, **FOURS)],
     "tiles weight": lambda: [ops.conv2d_backward_weight(F, DU, U.shape, **FOURS)],
+    "halves": lambda: [ops.conv2d(HF[:1, :3, :4, 20:], HU[:3], padding=1)],
+    "halves by tiles": lambda: [ops.conv2d(HF, HU, **FOURS)],
+    "halves weight": lambda: [ops.conv2d_backward_weight(HF, DU.astype(np.float16), HU.shape, **FOURS)],
     "depthwise": lambda: [ops.conv2d(X, V, **DEPTHWISE)],
     "depthwise data": lambda: [ops.conv2d_backward_data(DV, V, X.shape, **DEPTHWISE)],
     "depthwise weight": lambda: [ops.conv2d_backward_weight(X, DV, V.shape, **DEPTHWISE)],
@@ -107,6 +113,10 @@ RUNS: dict[str, Run] = {
 }
 
 
+ROOM = {"float16": 2**-10}
+"""How far apart two results may be: 1e-4, but for halves, one of which may be the next beside the other."""
+
+
 @dataclass(frozen=True)
 class Mutant:
     """A mistake: in this file or a header of it, `old` stands as `new`."""
@@ -115,15 +125,16 @@ class Mutant:
     old: str
     new: str
     run: str
+    dtype: str = "float32"
 
     def text(self, names: list[str], number: int) -> str:
         """Return the file with the mistake, headers and all, in a namespace; of its kernels those named, numbered."""
-        text = source([folder("kernels") / f"{self.file}.cu"], "float32")
+        text = source([folder("kernels") / f"{self.file}.cu"], self.dtype)
         assert self.old in text, f"{self.file}.cu has no {self.old!r}"
         text = KERNEL.sub(lambda match: match[0] if match[1] in names else "", text.replace(self.old, self.new))
         for name in names:
             text = text.replace(f"{name}(", f"{name}_{number}(")
-        return f"namespace mutant{number} {{\n{text}\n}}\nusing namespace mutant{number};\n"
+        return f"namespace mutant{number} {{\n{text}\n}}\nusing namespace mutant{number};\n#undef GPUCNN_{self.dtype}\n"
 
 
 MUTANTS = [
@@ -147,9 +158,9 @@ MUTANTS = [
     Mutant("conv2d_tiled", "exists(m < g.N * g.P * g.Q)", "exists(true)", "tiles"),
     Mutant("conv2d_tiled", "w < 0 || w >= g.W", "w >= g.W", "tiles"),
     Mutant("conv2d_tiled", "exists && k + i < length", "exists", "tiles"),
-    Mutant("conv2d_tiled", "row >= 0 && n < columns) write", "row >= 0) write", "tiles"),
+    Mutant("conv2d_tiled", "if (n + e < columns) out", "out", "tiles"),
     Mutant("conv2d_tiled", "first = group * outputs + n0", "first = n0", "tiles"),
-    Mutant("conv2d_tiled", "depth % 4 == 0 && aligned(x)", "true", "tiles by threes"),
+    Mutant("conv2d_tiled", "depth % WIDTH == 0 && aligned<Loaded>(x)", "true", "tiles by threes"),
     Mutant("conv2d_tiled", "+ stride) % stride", "+ stride)", "tiles data"),
     Mutant("conv2d_tiled", "(kernel - tap + step - 1) / step", "(kernel - tap) / step", "tiles data"),
     Mutant("conv2d_tiled", "p < 0 || p >= g.P", "p < 0", "tiles data"),
@@ -163,11 +174,32 @@ MUTANTS = [
     Mutant("conv2d_tiled", "      __syncthreads();\n    }", "    }", "tiles"),
     Mutant("conv2d_tiled", "as[now ^ 1]", "as[now]", "tiles"),
     Mutant("conv2d_tiled", "if (more) {\n      put", "if (threadIdx.x < 128 && more) {\n      put", "tiles"),
-    Mutant("conv2d_tiled", "strip[k + i][row]", "strip[k][row + i]", "tiles"),
+    Mutant("conv2d_tiled", "strip[k + i + j][row]", "strip[k + i][row + j]", "tiles"),
     Mutant("conv2d_tiled", "ROW = SIZE + 4", "ROW = SIZE + 3", "tiles"),
     Mutant("conv2d_tiled", "ROW = SIZE + 4", "ROW = SIZE - 4", "tiles"),
     Mutant("conv2d_tiled", "k < Tile<SIDE>::DEPTH", "k <= Tile<SIDE>::DEPTH", "tiles"),
     Mutant("conv2d_tiled", "middle += low / lows", "middle += 1", "tiles by threes"),
+    Mutant(
+        "conv2d",
+        "sum += Acc(inputs[c]) * Acc(weights[c])",
+        "sum = Acc(T(sum + Acc(inputs[c]) * Acc(weights[c])))",
+        "halves",
+        "float16",
+    ),
+    Mutant(
+        "conv2d_tiled",
+        "sums[i][j] += left[i / 4].of[i % 4] * right[j / 4].of[j % 4]",
+        "sums[i][j] = Acc(T(sums[i][j] + left[i / 4].of[i % 4] * right[j / 4].of[j % 4]))",
+        "halves by tiles",
+        "float16",
+    ),
+    Mutant(
+        "sums", "sum += parts[j * count + i]", "sum = Acc(T(sum + parts[j * count + i]))", "halves weight", "float16"
+    ),
+    Mutant("conv2d_tiled", "whole = aligned<Quad>(out + row)", "whole = true", "tiles by threes"),
+    Mutant("conv2d_tiled", "whole && n + 3 < columns", "whole && n < columns", "tiles by threes"),
+    Mutant("conv2d_tiled", "bias && n < columns", "bias", "tiles by threes"),
+    Mutant("conv2d_tiled", "sums[i][j + e] + added[j + e]", "sums[i][j + e] + added[j]", "tiles by threes"),
     Mutant("conv2d_depthwise", "k / (g.K / g.C)", "k % g.C", "depthwise"),
     Mutant("conv2d_depthwise", "first = in.channel * outputs", "first = in.channel", "depthwise data"),
     Mutant("conv2d_depthwise", "tap / g.S, tap % g.S", "tap % g.S, tap % g.S", "depthwise weight"),
@@ -267,7 +299,9 @@ def complaint(modules: dict[str, Module], name: str, replaced: dict[str, Any]) -
         except KernelError as error:
             return str(error)
         pairs = zip(actual, expected, strict=True)
-        if not all(np.allclose(*pair, rtol=1e-4, atol=1e-4, equal_nan=True) for pair in pairs):
+        if not all(
+            np.allclose(*pair, rtol=ROOM.get(pair[0].dtype.name, 1e-4), atol=1e-4, equal_nan=True) for pair in pairs
+        ):
             return "wrong result"
     return None
 
