@@ -1,7 +1,8 @@
 // The instructions that kernels use and CUDA C++ has no words for: inline PTX stands in this header and in no other file.
 //
 // Beside each stands what it does in plain C++, `plain_NAME`: that is what runs where an architecture lacks the
-// instruction, and on the CPU. The kernels of probe.cu hold one against the other on a GPU.
+// instruction, and on the CPU. The kernels of probe.cu hold one against the other on a GPU. Copies that run on their own
+// are the one thing that C++ cannot say: on the CPU the tests' run time plays their part, and elsewhere they are missing.
 #pragma once
 
 typedef unsigned short uint16;
@@ -67,3 +68,35 @@ static __device__ inline uint16 float_to_bfloat16(float x) {
   return plain_float_to_bfloat16(x);
 #endif
 }
+
+// ---- copies into shared memory that go on by themselves ---------------------------------------------------------
+
+#if defined(CUSHIM) || (defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800)
+#define ASYNC_COPIES true
+
+// Begins to copy 4, 8 or 16 bytes; both addresses are multiples of their number. What stands at `to` is undefined until
+// the thread has called await_copies, and other threads see it behind the barrier that comes then.
+template <int BYTES>
+static __device__ void copy_async(void* to, const void* from) {
+#ifdef CUSHIM
+  cushim_copy_async(to, from, BYTES, __builtin_FILE(), __builtin_LINE());
+#else
+  const uint32 shared = uint32(__cvta_generic_to_shared(to));
+  asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(shared), "l"(from), "n"(BYTES) : "memory");
+#endif
+}
+
+// Waits until the copies that this thread has begun are there.
+static __device__ inline void await_copies() {
+#ifdef CUSHIM
+  cushim_await_copies();
+#else
+  asm volatile("cp.async.wait_all;" ::: "memory");
+#endif
+}
+#else
+#define ASYNC_COPIES false
+template <int BYTES>
+static __device__ void copy_async(void*, const void*) {}  // never called
+static __device__ inline void await_copies() {}
+#endif

@@ -4,7 +4,8 @@
 // each step of DEPTH along k, the block brings a strip of A and one of B into shared memory, as Acc: a thread WIDTH
 // elements of each, which are 16 bytes (of double 32). While it multiplies one strip, the next is on its way, and is put
 // into the other of two buffers. One barrier a step: whoever writes a buffer does so after a barrier that all came to
-// after they last read it.
+// after they last read it. Elements that go to a strip as they are and in the order they have are copied there straight
+// away (ASYNC_COPIES); halves, which become Acc, and what has to be turned pass through registers.
 //
 // Where the elements of A and B stand is told by a loader each, so that a matrix need not exist in memory:
 //
@@ -80,6 +81,40 @@ static __device__ void put(Strip<SIDE>& strip, const Loaded& found) {
   }
 }
 
+// One operand on its way into shared memory, strip by strip: `begin` sends for this thread's elements, `end` sees them
+// in the strip.
+template <int SIDE, class Loader>
+struct Supply {
+  static constexpr bool AS_IT_IS = ASYNC_COPIES && !Loader::ALONG_K && sizeof(T) == sizeof(Acc);
+  Loader loader;
+  const bool whole;
+  Loaded held;
+
+  __device__ explicit Supply(const Loader& loader) : loader(loader), whole(loader.whole()) {}
+
+  __device__ void begin(Strip<SIDE>& strip) {
+    if constexpr (AS_IT_IS) copy(strip[Tile<SIDE>::k(false)] + Tile<SIDE>::row(false));
+    else held = fetch(loader, whole);
+  }
+  __device__ void end(Strip<SIDE>& strip) {
+    if constexpr (AS_IT_IS) await_copies();
+    else put<SIDE, Loader>(strip, held);
+  }
+  __device__ void copy(Acc* to) const {
+    if (whole) {
+      const T* from = loader.at(0);
+      if (!from) *reinterpret_cast<Four*>(to) = {};
+      for (int i = 0; from && i < 4; i += 16 / sizeof(T)) copy_async<16>(to + i, from + i);
+    } else {
+      for (int i = 0; i < 4; ++i) {
+        const T* from = loader.at(i);
+        if (from) copy_async<sizeof(T)>(to + i, from);
+        else to[i] = 0;
+      }
+    }
+  }
+};
+
 // Adds a strip's share to the sums of this thread's SIDE x SIDE elements. A large tile's loop is unrolled but twice:
 // more would take registers that a second block on the same multiprocessor needs.
 template <int SIDE>
@@ -136,25 +171,24 @@ static __device__ void store(const Acc (&sums)[SIDE][SIDE], Element* out, const 
 
 // Computes this block's tile and writes it as `store` does.
 template <int SIDE, class A, class B, class Element, class RowOf>
-static __device__ void tile_product(A a, B b, int length, Element* out, const T* bias, int columns, RowOf row_of) {
+static __device__ void tile_product(A left, B right, int length, Element* out, const T* bias, int columns, RowOf row_of) {
   constexpr int DEPTH = Tile<SIDE>::DEPTH;
   __shared__ __align__(16) Strip<SIDE> as[2], bs[2];
-  const bool whole_a = a.whole(), whole_b = b.whole();
+  Supply<SIDE, A> a(left);
+  Supply<SIDE, B> b(right);
   Acc sums[SIDE][SIDE] = {};
-  put<SIDE, A>(as[0], fetch(a, whole_a));
-  put<SIDE, B>(bs[0], fetch(b, whole_b));
+  a.begin(as[0]), b.begin(bs[0]);
+  a.end(as[0]), b.end(bs[0]);
   __syncthreads();
   for (int k = 0, now = 0; k < length; k += DEPTH, now ^= 1) {
     const bool more = k + DEPTH < length;
-    Loaded next_a, next_b;
     if (more) {
-      a.advance(DEPTH), b.advance(DEPTH);
-      next_a = fetch(a, whole_a), next_b = fetch(b, whole_b);
+      a.loader.advance(DEPTH), b.loader.advance(DEPTH);
+      a.begin(as[now ^ 1]), b.begin(bs[now ^ 1]);
     }
     multiply<SIDE>(as[now], bs[now], sums);
     if (more) {
-      put<SIDE, A>(as[now ^ 1], next_a);
-      put<SIDE, B>(bs[now ^ 1], next_b);
+      a.end(as[now ^ 1]), b.end(bs[now ^ 1]);
       __syncthreads();
     }
   }
