@@ -32,6 +32,12 @@ class Half:
             return x.astype(np.float16)
         return (to_bfloat16(x.astype(np.float32)).astype(np.uint32) << 16).view(np.float32)
 
+    def every(self) -> np.ndarray:
+        """Return everything that 16 bits can be, infinities and NaNs as well."""
+        if self.name == "float16":
+            return np.arange(2**16, dtype=np.uint16).view(np.float16)
+        return (np.arange(2**16, dtype=np.uint32) << 16).view(np.float32)
+
     def assert_near(self, actual: np.ndarray, expected: np.ndarray, size: Any, roundings: float) -> None:
         """Fail unless `actual` is what one rounding of a sum in float32 makes of the oracle's `expected`.
 

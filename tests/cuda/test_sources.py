@@ -61,6 +61,12 @@ def test_sources_include_nothing_but_their_own_headers():
         }
 
 
+def test_instructions_stand_in_one_header():
+    """Beside what they are in plain C++, and held against it by probe.cu."""
+    with_them = {file.name for file in folder("kernels").glob("*.cu*") if re.search(r"\basm\b", file.read_text())}
+    assert with_them == {"ptx.cuh"}
+
+
 @pytest.mark.parametrize("file", sorted({kernel.file for kernel in kernels().values()}), ids=lambda file: file.name)
 def test_every_file_says_what_it_computes(file):
     """The equation, what a thread does, the memory traffic, the versions; and lines that fit a screen."""

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from checks.convolutions import CASES, TILED, off_by_one
 from checks.halves import Half
+from checks.probe import copied, some_floats, wrong_roundings
 from checks.windows import Conv, conv
 from cushim.expected import reference, sizes
 
 from gpucnn import ops
 from gpucnn.cuda import conv2d as kernels
-from gpucnn.cuda import sums
+from gpucnn.cuda import launch, sums
+from gpucnn.ops.sums import sum_rows
 
 pytestmark = pytest.mark.usefixtures("on_kernels")
 
@@ -146,3 +148,30 @@ def test_softmax(shape, half):
     half.assert_near(
         ops.softmax_backward(dy, y), reference(ops.softmax_backward, dy, y), size, roundings=shape[-1] + 32
     )
+
+
+def test_every_half_is_read_exactly(half):
+    """What a kernel's sum of one element is: every finite half and both infinities."""
+    x = half.every()
+    x = x[~np.isnan(x)]
+    parts = np.full((1, x.size), np.nan, np.float32)
+    launch.launch("sum_rows", sums.strips(x.size, 1), x=x[None], parts=parts, rows=1, columns=x.size)
+    np.testing.assert_array_equal(parts[0], x.astype(np.float32))
+    assert np.isnan(sum_rows(np.array([[np.nan]], half.dtype)))
+
+
+def test_every_kind_of_float_is_rounded_to_the_nearest_half(half):
+    """What add_parts stores: between any two halves a little less and more than the middle, and the middle itself."""
+    high = np.arange(2**16, dtype=np.uint32) << 16
+    bits = np.concatenate([high | low for low in (0, 1, 0xFFF, 0x1000, 0x1001, 0x3000, 0x7FFF, 0x8000, 0x8001, 0xFFFF)])
+    parts = bits.view(np.float32)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(sums.add_parts(parts[None], parts.shape, half.dtype), half.rounded(parts))
+
+
+def test_instructions_do_what_stands_beside_them():
+    """On the CPU the two are one; on a GPU this compares them."""
+    np.testing.assert_array_equal(wrong_roundings(np, some_floats()), 0)
+    x, y = copied(np)
+    for size in range(3):
+        np.testing.assert_array_equal(y[size], x)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from checks.arrays import numbers
+from checks.probe import copied, some_floats, wrong_roundings
 from cushim.expected import reference
 from cushim.module import KernelError, Module, Schedule
 
@@ -48,6 +49,8 @@ V = numbers(3, (8, 3, 3, 1), dtype="float32")[0]
 DV = numbers(4, ops.conv2d_output_shape(X.shape, V.shape, **DEPTHWISE), dtype="float32")[0]
 POOL: dict[str, Any] = {"kernel_size": (3, 2), "stride": (2, 1), "padding": ((1, 0), (0, 1))}
 SCORES, LABELS = numbers(5, (9, 37), dtype="float32")[0], np.arange(9)
+RAW = np.concatenate([np.arange(2**16).astype(np.uint32) << 16 | low for low in (0, 0x1000, 0x3000)]).view(np.float32)
+RAW = RAW[np.abs(RAW) < 60000]
 WHOLE = np.round(X)  # many equal numbers
 WHOLE[0, 3, 3, 1] = np.nan
 
@@ -82,6 +85,18 @@ def nonfinite() -> list[Any]:
     return [count_nonfinite(np.repeat([0.0, np.nan, 1.0], [200, 80, 20]).astype(np.float32))]
 
 
+def parts_rounded(parts: np.ndarray, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Return parts in a dtype, by the kernel that adds them or, where there is none, by NumPy."""
+    return sums.add_parts(parts, shape, dtype) if "numpy" in launch.compilers else parts[0].astype(dtype)
+
+
+def probe() -> list[Any]:
+    if "numpy" not in launch.compilers:
+        x = np.arange(3 * 256 * 4, dtype=np.uint32).reshape(3, 256, 4)
+        return [np.zeros(3, np.int32), np.stack([x] * 3)]
+    return [wrong_roundings(np, some_floats()), copied(np)[1]]
+
+
 RUNS: dict[str, Run] = {
     "conv2d": lambda: [ops.conv2d(X, W, B, **WINDOW)],
     "conv2d data": lambda: [ops.conv2d_backward_data(DL, W, X.shape, **LEFT_OVER)],
@@ -95,6 +110,11 @@ RUNS: dict[str, Run] = {
     "halves": lambda: [ops.conv2d(HF[:1, :3, :4, 20:], HU[:3], padding=1)],
     "halves by tiles": lambda: [ops.conv2d(HF, HU, **FOURS)],
     "halves weight": lambda: [ops.conv2d_backward_weight(HF, DU.astype(np.float16), HU.shape, **FOURS)],
+    "tiles weight by threes": lambda: [
+        ops.conv2d_backward_weight(
+            *numbers(9, (1, 6, 5, 3), (1, 5, 5, 17), dtype="float32"), (17, 2, 3, 3), padding=((0, 0), (1, 1))
+        )
+    ],
     "depthwise": lambda: [ops.conv2d(X, V, **DEPTHWISE)],
     "depthwise data": lambda: [ops.conv2d_backward_data(DV, V, X.shape, **DEPTHWISE)],
     "depthwise weight": lambda: [ops.conv2d_backward_weight(X, DV, V.shape, **DEPTHWISE)],
@@ -110,6 +130,8 @@ RUNS: dict[str, Run] = {
     "dropout": lambda: list(ops.dropout(SCORES, 0.4, Stream(3, "mutant", 2))),
     "sgd": lambda: steps(sgd_update, 1, lr=0.1, momentum=0.9, decay=0.1, nesterov=True),
     "adam": lambda: steps(adam_update, 2, lr=0.1, step=3, beta1=0.9, beta2=0.99, eps=0.1, decay=0.1, decoupled=False),
+    "rounding": lambda: [parts_rounded(RAW[None], RAW.shape, np.float16).view(np.uint16) % 64],  # the last bits
+    "probe": probe,
     "sum rows": lambda: [sum_rows(X)],
     "finite": nonfinite,
 }
@@ -175,7 +197,7 @@ MUTANTS = [
     Mutant("conv2d_tiled", "  __syncthreads();\n  for", "  for", "tiles"),
     Mutant("conv2d_tiled", "      __syncthreads();\n    }", "    }", "tiles"),
     Mutant("conv2d_tiled", "as[now ^ 1]", "as[now]", "tiles"),
-    Mutant("conv2d_tiled", "if (more) {\n      put", "if (threadIdx.x < 128 && more) {\n      put", "tiles"),
+    Mutant("conv2d_tiled", "if (more) {\n      a.end", "if (threadIdx.x < 128 && more) {\n      a.end", "tiles"),
     Mutant("conv2d_tiled", "strip[k + i + j][row]", "strip[k + i][row + j]", "tiles"),
     Mutant("conv2d_tiled", "ROW = SIZE + 4", "ROW = SIZE + 3", "tiles"),
     Mutant("conv2d_tiled", "ROW = SIZE + 4", "ROW = SIZE - 4", "tiles"),
@@ -202,6 +224,20 @@ MUTANTS = [
     Mutant("conv2d_tiled", "whole && n + 3 < columns", "whole && n < columns", "tiles by threes"),
     Mutant("conv2d_tiled", "bias && n < columns", "bias", "tiles by threes"),
     Mutant("conv2d_tiled", "sums[i][j + e] + added[j + e]", "sums[i][j + e] + added[j]", "tiles by threes"),
+    Mutant("conv2d_tiled", "if constexpr (AS_IT_IS) await_copies();", "if constexpr (AS_IT_IS);", "tiles weight"),
+    Mutant("conv2d_tiled", "if (!from) *reinterpret_cast<Four*>(to) = {};", "", "tiles weight"),
+    Mutant("conv2d_tiled", "else to[i] = 0;", "", "tiles weight by threes"),
+    Mutant(
+        "conv2d_tiled",
+        "a.end(as[now ^ 1]), b.end(bs[now ^ 1]);\n      __syncthreads();",
+        "__syncthreads();\n      a.end(as[now ^ 1]), b.end(bs[now ^ 1]);",
+        "tiles weight",
+    ),
+    Mutant("sums", "rest >> 13 & 1", "0", "rounding", "float16"),
+    Mutant("sums", "rest < 0x38800000u", "rest < 0x38000000u", "rounding", "float16"),
+    Mutant("probe", "return plain_float_to_float16(x);", "return plain_float_to_float16(x) + 1;", "probe"),
+    Mutant("probe", "return plain_float_to_bfloat16(x);", "return __float_as_uint(x) >> 16;", "probe"),
+    Mutant("probe", "await_copies();\n  __syncthreads();", "__syncthreads();", "probe"),
     Mutant("conv2d_depthwise", "k / (g.K / g.C)", "k % g.C", "depthwise"),
     Mutant("conv2d_depthwise", "first = in.channel * outputs", "first = in.channel", "depthwise data"),
     Mutant("conv2d_depthwise", "tap / g.S, tap % g.S", "tap % g.S, tap % g.S", "depthwise weight"),
