@@ -1,13 +1,13 @@
-// Whether the instructions of ptx.cuh do on a GPU what stands beside them in plain C++: on that rests everything that was
-// found out on a CPU.
+// Whether the instructions of ptx.cuh do on a GPU what stands beside them in plain C++: on that rests everything that
+// was found out on a CPU.
 //
 //   probe_rounding   wrong = for how many floats, and halves, an instruction's result is not the plain one
-//   probe_copies     y = x, by way of shared memory: each fourth of four words by copies of 4, of 8 and of 16 bytes
+//   probe_copies     y = x, three times: by way of shared memory, by copies of 4, of 8 and of 16 bytes
 //
 // In probe_rounding a thread has one float, that of the bits first + i: four launches of 2^30 threads see them all. In
 // probe_copies a thread copies four words in each of the three sizes, and writes what its neighbour has copied.
 //
-// Memory: next to nothing; 16 and 48 bytes a thread.
+// Memory: none to speak of; 64 bytes a thread.
 //
 // Versions: this file, plain.
 #include "types.cuh"
@@ -45,7 +45,7 @@ static __device__ void bring(FourWords* to, const FourWords* from) {
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-probe_copies(const uint32* __restrict__ x, uint32* __restrict__ y) {  // x (blocks, THREADS, 4), y (3, blocks, THREADS, 4)
+probe_copies(const uint32* __restrict__ x, uint32* __restrict__ y) {  // (blocks, THREADS, 4), (3, blocks, ...)
   __shared__ FourWords held[3][THREADS];
   const int t = threadIdx.x, other = (t + 1) % THREADS, start = blockIdx.x * THREADS;
   const FourWords* own = reinterpret_cast<const FourWords*>(x) + start + t;

@@ -1,8 +1,9 @@
-// The instructions that kernels use and CUDA C++ has no words for: inline PTX stands in this header and in no other file.
+// The instructions that kernels use and CUDA C++ has no words for: inline PTX stands in this header and nowhere else.
 //
 // Beside each stands what it does in plain C++, `plain_NAME`: that is what runs where an architecture lacks the
-// instruction, and on the CPU. The kernels of probe.cu hold one against the other on a GPU. Copies that run on their own
-// are the one thing that C++ cannot say: on the CPU the tests' run time plays their part, and elsewhere they are missing.
+// instruction, and on the CPU. The kernels of probe.cu hold one against the other on a GPU. Copies that go on by
+// themselves are the one thing that C++ cannot say: on the CPU the tests' run time plays their part, and where an
+// architecture has none, kernels do without.
 #pragma once
 
 typedef unsigned short uint16;
@@ -17,9 +18,9 @@ typedef unsigned int uint32;
 
 static __device__ inline float plain_float16_to_float(uint16 half) {
   const uint32 sign = (half & 0x8000u) << 16, rest = half & 0x7fffu;
-  uint32 bits = (rest << 13) + (112u << 23);                                  // the exponent's bias is 15, a float's 127
-  if (rest < 0x0400u) bits = __float_as_uint(float(rest) * 0x1p-24f);         // zero, and what is below 2^-14
-  if (rest >= 0x7c00u) bits = rest << 13 | 0x7f800000u;                       // infinity, NaN
+  uint32 bits = (rest << 13) + (112u << 23);                           // the exponent's bias is 15, a float's 127
+  if (rest < 0x0400u) bits = __float_as_uint(float(rest) * 0x1p-24f);  // zero, and what is below 2^-14
+  if (rest >= 0x7c00u) bits = rest << 13 | 0x7f800000u;                // infinity, NaN
   return __uint_as_float(sign | bits);
 }
 

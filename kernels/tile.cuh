@@ -2,10 +2,10 @@
 //
 // A block of 16 x 16 threads computes a tile of SIZE x SIZE elements, a thread SIDE x SIDE of them in registers. Of
 // each step of DEPTH along k, the block brings a strip of A and one of B into shared memory, as Acc: a thread WIDTH
-// elements of each, which are 16 bytes (of double 32). While it multiplies one strip, the next is on its way, and is put
-// into the other of two buffers. One barrier a step: whoever writes a buffer does so after a barrier that all came to
-// after they last read it. Elements that go to a strip as they are and in the order they have are copied there straight
-// away (ASYNC_COPIES); halves, which become Acc, and what has to be turned pass through registers.
+// elements of each, which are 16 bytes (of double 32). While it multiplies one strip, the next is on its way to the
+// other of two buffers. One barrier a step: whoever writes a buffer does so after a barrier that all came to after they
+// last read it. What goes into a strip as it is, and in its order, is copied there without a detour (ASYNC_COPIES);
+// halves, which become Acc, and what has to be turned pass through registers.
 //
 // Where the elements of A and B stand is told by a loader each, so that a matrix need not exist in memory:
 //
@@ -171,7 +171,8 @@ static __device__ void store(const Acc (&sums)[SIDE][SIDE], Element* out, const 
 
 // Computes this block's tile and writes it as `store` does.
 template <int SIDE, class A, class B, class Element, class RowOf>
-static __device__ void tile_product(A left, B right, int length, Element* out, const T* bias, int columns, RowOf row_of) {
+static __device__ void tile_product(A left, B right, int length, Element* out, const T* bias, int columns,
+                                    RowOf row_of) {
   constexpr int DEPTH = Tile<SIDE>::DEPTH;
   __shared__ __align__(16) Strip<SIDE> as[2], bs[2];
   Supply<SIDE, A> a(left);

@@ -1,4 +1,4 @@
-"""What every kernel takes of a multiprocessor: `PYTHONPATH=.:tests python -m cushim.registers` prints README's table."""
+"""What every kernel takes of a multiprocessor, as a table: `PYTHONPATH=.:tests python -m cushim.registers`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def usages() -> Usages:
 
 
 def table(found: Usages) -> str:
-    """Return it in Markdown: registers of a thread, from the least to the most of the architectures; bytes of the rest."""
+    """Return it in Markdown. Registers are those of a thread, from the least to the most of all architectures."""
     lines = [
         f"| kernel | {' | '.join(DTYPES)} | shared memory, bytes | spills, bytes |",
         "|---" * (len(DTYPES) + 3) + "|",
@@ -45,8 +45,8 @@ def span(numbers: Iterable[int]) -> str:
     >>> span([3, 5, 4]), span([7, 7])
     ('3-5', '7')
     """
-    least, most = (f(found) for found in [list(numbers)] for f in (min, max))
-    return str(least) if least == most else f"{least}-{most}"
+    ordered = sorted(numbers)
+    return str(ordered[0]) if ordered[0] == ordered[-1] else f"{ordered[0]}-{ordered[-1]}"
 
 
 def by_dtype(of: dict[tuple[str, str], Usage], amount: Callable[[Usage], int]) -> str:

@@ -103,6 +103,27 @@ def test_arrays_that_do_not_start_on_16_bytes(tiled_dtype):
         assert_near(operation(*given, **case.arguments), expected, tiled_dtype, size, roundings=100)
 
 
+@pytest.mark.usefixtures("on_kernels")
+@pytest.mark.parametrize("name", ["fours", "groups"])
+def test_outputs_of_either_alignment(name, tiled_dtype, monkeypatch):
+    """Four elements are written at once where a row of the output is aligned, one by one elsewhere: the same ones."""
+    case, aligned = TILED[name], np.empty
+
+    def computed() -> list[np.ndarray]:
+        x, w, b, dy = arrays(case, tiled_dtype)
+        return [
+            ops.conv2d(x, w, b, **case.arguments),
+            ops.conv2d_backward_data(dy, w, case.x_shape, **case.arguments),
+            ops.conv2d_backward_weight(x, dy, case.w_shape, **case.arguments),
+        ]
+
+    expected = computed()
+    monkeypatch.setattr(np, "empty", lambda shape, dtype=float: off_by_one(aligned(shape, dtype)))
+    for actual, wanted in zip(computed(), expected, strict=True):
+        assert actual.ctypes.data % 16 != 0
+        np.testing.assert_array_equal(actual, wanted)
+
+
 @pytest.mark.parametrize(
     ("rows", "columns", "products", "size"),
     [

@@ -66,6 +66,14 @@ def test_arrays_that_do_not_start_on_16_bytes(half):
     check_passes(EIGHTS["eights in groups, stride 2"], half, off_by_one)
 
 
+@pytest.mark.usefixtures("tiles")
+def test_outputs_that_do_not_start_on_16_bytes(half, monkeypatch):
+    """The rows of such an output are written one half at a time."""
+    aligned = np.empty
+    monkeypatch.setattr(np, "empty", lambda shape, dtype=float: off_by_one(aligned(shape, dtype)))
+    check_passes(EIGHTS["eights in groups, stride 2"], half)
+
+
 @pytest.mark.parametrize("lengths", [(1, 1, 1), (5, 13, 7), (19, 3, 31), (33, 40, 24)])
 def test_dense(lengths, half):
     images, features, outputs = lengths
