@@ -22,6 +22,7 @@ from typing import Any, Literal, ParamSpec, TypeVar, get_args
 
 from gpucnn.backend import array_module
 from gpucnn.errors import ArgumentError
+from gpucnn.halves import in_float32
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,6 +54,7 @@ class Decision:
 def operation(reference: Callable[P, R]) -> Callable[P, R]:
     """Make a function over arrays an operation: where a faster implementation takes its arguments, that one runs."""
     file, name = reference.__module__.rpartition(".")[2], reference.__name__.lstrip("_")
+    reference = in_float32(reference)
 
     @functools.wraps(reference)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:

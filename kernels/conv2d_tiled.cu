@@ -15,9 +15,9 @@
 //   remainders meet the same taps, and no others, so that each phase is a product without a zero in it;
 //   backward weight cuts its long sums into parts (blockIdx.z), added in a fixed order by add_parts (sums.cu).
 //
-// Memory: a tile of side L reads 2*L elements for L*L multiplications, where conv2d.cu reads two for each; it reads
-// four at a time where the channels (or outputs) of a group are a multiple of four and the array starts on 16 bytes.
-// 2*m*n*k FLOPs.
+// Memory: a tile of side L reads 2*L elements for L*L multiplications, where conv2d.cu reads two for each. It reads 16
+// bytes at a time, four float32 or eight halves, where the channels (or outputs) of a group are a multiple of so many
+// and the array starts on 16 bytes, and writes four elements at a time where the output's row allows. 2*m*n*k FLOPs.
 //
 // Versions: conv2d.cu, plain; this file, tiled.
 #include "tile.cuh"
@@ -44,7 +44,7 @@ struct SeenInputs {  // A[m,k]: the input that output m meets at tap and channel
     if (!exists || t.high >= g.R || h < 0 || h >= g.H || w < 0 || w >= g.W) return nullptr;
     return x + ((n * g.H + h) * g.W + w) * g.C + first + t.low;
   }
-  __device__ bool whole() const { return depth % 4 == 0 && aligned(x); }
+  __device__ bool whole() const { return depth % WIDTH == 0 && aligned<Loaded>(x); }
   __device__ void advance(int by) { tap.advance(by); }
 };
 
@@ -57,7 +57,7 @@ struct KernelRows {  // B[n,k]: output n's weight at tap and channel k
   __device__ KernelRows(const T* w, int n, int k, int outputs, int length, int group)
       : row(w + (group * outputs + n) * length), k(k), length(length), exists(n < outputs) {}
   __device__ const T* at(int i) const { return exists && k + i < length ? row + k + i : nullptr; }
-  __device__ bool whole() const { return length % 4 == 0 && aligned(row); }
+  __device__ bool whole() const { return length % WIDTH == 0 && aligned<Loaded>(row); }
   __device__ void advance(int by) { k += by; }
 };
 
@@ -71,9 +71,7 @@ static __device__ void forward_tile(const T* x, const T* w, const T* b, T* y, co
   const KernelRows kernels(w, n0 + row, k, outputs, length, group);
   const int rows = g.N * g.P * g.Q, first = group * outputs + n0;  // first: the tile's first output
   const auto row_of = [&](int m) { return m0 + m < rows ? (m0 + m) * g.K + first : -1; };
-  tile_product<SIDE>(inputs, kernels, length, outputs - n0, row_of, [&](int place, int n, Acc sum) {
-    y[place] = T(b ? sum + Acc(b[first + n]) : sum);
-  });
+  tile_product<SIDE>(inputs, kernels, length, y, b ? b + first : b, outputs - n0, row_of);
 }
 
 // ---- backward data ----------------------------------------------------------------------------------------------
@@ -111,7 +109,7 @@ struct SeeingOutputs {  // A[m,k]: dy where input m is met by a tap, of output k
     if (!exists || t.high >= down.taps || p < 0 || p >= g.P || q < 0 || q >= g.Q) return nullptr;
     return dy + ((n * g.P + p) * g.Q + q) * g.K + first + t.low;
   }
-  __device__ bool whole() const { return outputs % 4 == 0 && aligned(dy); }
+  __device__ bool whole() const { return outputs % WIDTH == 0 && aligned<Loaded>(dy); }
   __device__ void advance(int by) { tap.advance(by); }
 };
 
@@ -133,7 +131,7 @@ struct KernelColumns {  // B[n,k]: channel n's weight at a tap, of output k
     const int r = down.tap + tap.high * g.step_h, s = across.tap + tap.middle * g.step_w;
     return w + (((first + tap.low) * g.R + r) * g.S + s) * depth + channel + i;
   }
-  __device__ bool whole() const { return depth % 4 == 0 && aligned(w); }
+  __device__ bool whole() const { return depth % WIDTH == 0 && aligned<Loaded>(w); }
   __device__ void advance(int by) { tap.advance(by); }
 };
 
@@ -161,8 +159,7 @@ static __device__ void backward_data_tile(const T* dy, const T* w, T* dx, const 
   }
   const SeeingOutputs outputs(dy, g, down, across, m0 + Square::row(true), Square::k(true), group);
   const KernelColumns kernels(w, g, down, across, n0 + Square::row(false), Square::k(false), group);
-  const auto write = [&](int place, int, Acc sum) { dx[place] = T(sum); };
-  tile_product<SIDE>(outputs, kernels, taps * (g.K / g.groups), columns, row_of, write);
+  tile_product<SIDE>(outputs, kernels, taps * (g.K / g.groups), dx, nullptr, columns, row_of);
 }
 
 // ---- backward weight --------------------------------------------------------------------------------------------
@@ -177,7 +174,7 @@ struct OutputRows {  // A[m,k]: dy at position k, of output m
   __device__ const T* at(int i) const {
     return k < end && output + i < outputs ? dy + k * stride + first + output + i : nullptr;
   }
-  __device__ bool whole() const { return outputs % 4 == 0 && aligned(dy); }
+  __device__ bool whole() const { return outputs % WIDTH == 0 && aligned<Loaded>(dy); }
   __device__ void advance(int by) { k += by; }
 };
 
@@ -199,7 +196,7 @@ struct MetInputs {  // B[n,k]: the input that the output at position k meets at 
     if (k >= end || t.high >= g.R || h < 0 || h >= g.H || w < 0 || w >= g.W) return nullptr;
     return x + ((out.high * g.H + h) * g.W + w) * g.C + first + t.low;
   }
-  __device__ bool whole() const { return depth % 4 == 0 && aligned(x); }
+  __device__ bool whole() const { return depth % WIDTH == 0 && aligned<Loaded>(x); }
   __device__ void advance(int by) { k += by, out.advance(by); }
 };
 
@@ -216,13 +213,12 @@ static __device__ void backward_weight_tile(const T* x, const T* dy, Acc* parts,
   const auto row_of = [&](int m) {
     return m0 + m < outputs ? (piece * g.K + group * outputs + m0 + m) * columns + n0 : -1;
   };
-  const auto write = [&](int place, int, Acc sum) { parts[place] = sum; };
-  tile_product<SIDE>(answers, inputs, part.end - part.begin, columns - n0, row_of, write);
+  tile_product<SIDE>(answers, inputs, part.end - part.begin, parts, nullptr, columns - n0, row_of);
 }
 
 // ---- kernels ----------------------------------------------------------------------------------------------------
 
-constexpr int BLOCKS = sizeof(T) == 4 ? 2 : 1;  // of large tiles that a multiprocessor shall have registers for
+constexpr int BLOCKS = sizeof(Acc) == 4 ? 2 : 1;  // of large tiles that a multiprocessor shall have registers for
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 conv2d_forward_64(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,

@@ -1,23 +1,46 @@
 // What the kernels compute with. The one line that the loader puts above all, such as `#define GPUCNN_float32`, says
 // what an array holds; every file is compiled once for each of them.
 //
-//   T        an element of an array in memory
-//   Acc      what an element becomes once it is read, and what sums are carried in
+//   T        an element of an array in memory: Float16, Bfloat16, float or double
+//   Acc      what an element becomes once it is read, and what sums are carried in: double for double, else float
 //   LOWEST   the least finite Acc
 //
-// Scalars that a kernel takes are Acc or int, never T.
+// Scalars that a kernel takes are Acc or int, never T. Half precisions are for memory alone: such an element turns into
+// a float by itself, and a float into one by the rounding that T(sum) writes down.
 #pragma once
+#include "ptx.cuh"
 
 typedef unsigned char uint8;
-typedef unsigned int uint32;
 typedef long long int64;
 
-#if defined(GPUCNN_float64)
+struct Float16 {
+  uint16 bits;
+  Float16() = default;
+  __device__ explicit Float16(float x) : bits(float_to_float16(x)) {}
+  __device__ operator float() const { return float16_to_float(bits); }
+};
+
+struct Bfloat16 {
+  uint16 bits;
+  Bfloat16() = default;
+  __device__ explicit Bfloat16(float x) : bits(float_to_bfloat16(x)) {}
+  __device__ operator float() const { return bfloat16_to_float(bits); }
+};
+
+#if defined(GPUCNN_float16)
+typedef Float16 T;
+#elif defined(GPUCNN_bfloat16)
+typedef Bfloat16 T;
+#elif defined(GPUCNN_float32)
+typedef float T;
+#elif defined(GPUCNN_float64)
 typedef double T;
+#endif
+
+#if defined(GPUCNN_float64)
 typedef double Acc;
 #define LOWEST -1.7976931348623157e308
 #else
-typedef float T;
 typedef float Acc;
 #define LOWEST -3.402823466e38f
 #endif

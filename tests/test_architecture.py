@@ -15,14 +15,15 @@ import gpucnn
 ROOT = Path(gpucnn.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-GROUND = ["errors", "problems", "resources", "backend", "dispatch", "arguments", "random", "registry"]
+GROUND = ["errors", "problems", "resources", "backend", "halves", "dispatch", "arguments", "random", "registry"]
 PARTS = ["layers", "losses", "optimizers", "schedules", "augment"]
 BELOW: dict[str, list[str]] = {
     "errors": [],
     "problems": [],
     "resources": ["errors", "problems"],
     "backend": ["errors"],
-    "dispatch": ["errors", "backend"],
+    "halves": ["errors"],
+    "dispatch": ["errors", "backend", "halves"],
     "arguments": [],
     "random": ["backend"],
     "registry": ["errors", "problems"],

@@ -64,7 +64,7 @@ def conv2d_backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window, 
         launch(f"conv2d_backward_weight_{size}", grid, pieces=pieces, **arguments)
     else:
         launch("conv2d_backward_weight", blocks(weights, pieces), **arguments)
-    return add_parts(parts, w_shape)
+    return add_parts(parts, w_shape, x.dtype)
 
 
 def tile_size(rows: int, columns: int, products: int) -> int | None:

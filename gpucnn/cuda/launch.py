@@ -56,9 +56,10 @@ def launch(name: str, grid: tuple[int, ...], /, **arguments: Any) -> None:
     _check_names(kernel, arguments)
     arrays = {p.name: arguments[p.name] for p in kernel.parameters if p.array and arguments[p.name] is not None}
     module = _check_devices(kernel, arrays)
-    element = next(np.dtype(arrays[p.name].dtype) for p in kernel.parameters if p.type == "T" and p.name in arrays)
+    typed = (np.dtype(arrays[p.name].dtype) for p in kernel.parameters if p.type == "T" and p.name in arrays)
+    element = next(typed, np.dtype(np.float32))  # a kernel without T is the same for all
     if element.name not in DTYPES:
-        raise ArgumentError(f"kernel {name}: dtype {element} must be {' or '.join(DTYPES)}")
+        raise ArgumentError(f"kernel {name}: dtype {element} must be one of {', '.join(DTYPES)}")
     values = tuple(_checked(kernel, p, arguments[p.name], element) for p in kernel.parameters)
     if any(size > limit for size, limit in zip(grid, GRID_LIMITS, strict=False)):
         raise ArgumentError(f"kernel {name}: grid {grid} is larger than {GRID_LIMITS}: make the batch smaller")

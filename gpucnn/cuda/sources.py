@@ -16,7 +16,7 @@ import numpy as np
 from gpucnn.errors import ArgumentError
 from gpucnn.resources import folder
 
-DTYPES = ("float32", "float64")
+DTYPES = ("float16", "bfloat16", "float32", "float64")
 """What the type T of the sources may stand for."""
 
 _KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\([\w, ]+\)\s*)?(\w+)\(([^)]*)\)')
@@ -26,6 +26,11 @@ _PARAMETER = re.compile(
 _STRUCTURE = re.compile(r"struct (\w+) \{((?:\s*int [\w, ]+;)+)\s*\};")
 _INCLUDE = re.compile(r'#include "([\w.]+)"')
 _TYPES = {"int": "int32", "float": "float32", "uint8": "uint8", "uint32": "uint32", "int64": "int64"}
+
+
+def accumulator(element: np.dtype) -> np.dtype:
+    """Return what sums of such elements are carried in: the type Acc of the sources."""
+    return np.dtype(np.float64 if element == np.float64 else np.float32)
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Parameter:
         if self.type == "T":
             return element
         if self.type == "Acc":
-            return np.dtype(np.float64 if element == np.float64 else np.float32)
+            return accumulator(element)
         return np.dtype(_TYPES[self.type]) if self.type in _TYPES else structures()[self.type]
 
 

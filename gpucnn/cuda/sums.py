@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gpucnn.backend import Array, Shape, array_module
 from gpucnn.cuda.launch import blocks, launch
+from gpucnn.cuda.sources import accumulator
 
 TERMS = 512
 """How many terms of a long sum are one part's, where no other bound holds."""
@@ -34,13 +37,13 @@ def parts_of(terms: int, sums: int) -> int:
 
 def new_parts(like: Array, pieces: int, sums: int) -> Array:
     """Return an array for the parts of sums over elements such as those of `like`."""
-    parts: Array = array_module(like).empty((pieces, sums), like.dtype)
+    parts: Array = array_module(like).empty((pieces, sums), accumulator(like.dtype))
     return parts
 
 
-def add_parts(parts: Array, shape: Shape) -> Array:
-    """Return the sum over the first axis of `parts`, of this shape, taken in order."""
-    out: Array = array_module(parts).empty(shape, parts.dtype)
+def add_parts(parts: Array, shape: Shape, dtype: Any) -> Array:
+    """Return the sum over the first axis of `parts`, of this shape and dtype, taken in order and rounded once."""
+    out: Array = array_module(parts).empty(shape, dtype)
     launch("add_parts", blocks(out.size), parts=parts, out=out, count=out.size, pieces=len(parts))
     return out
 
@@ -51,4 +54,4 @@ def sum_rows(x: Array) -> Array:
     rows = x.size // max(1, columns)
     parts = new_parts(x, parts_of(rows, columns), columns)
     launch("sum_rows", strips(columns, len(parts)), x=x, parts=parts, rows=rows, columns=columns)
-    return add_parts(parts, (columns,))
+    return add_parts(parts, (columns,), x.dtype)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-
+from gpucnn import ops
 from gpucnn.backend import Array, array_module
 from gpucnn.errors import ArgumentError
 from gpucnn.losses.base import Loss
-from gpucnn.ops.labels import one_hot
+from gpucnn.ops.mse import Reduction
 
 
 class MSE(Loss, name="mse"):
@@ -25,34 +24,32 @@ class MSE(Loss, name="mse"):
     activation's range, such as -0.8 and 0.8, where its slope is not near 0 (LeCun et al., "Efficient BackProp",
     1998, section 4.5).
 
+    >>> import numpy as np
     >>> loss, saved = MSE("half_sum").forward(np.array([[0.0, 3.0]]), np.array([0]))
     >>> float(loss), MSE("half_sum").backward(saved).tolist()
     (5.0, [[-1.0, 3.0]])
     """
 
-    def __init__(self, reduction: Literal["mean", "half_sum"] = "mean", low: float = 0.0, high: float = 1.0) -> None:
+    def __init__(self, reduction: Reduction = "mean", low: float = 0.0, high: float = 1.0) -> None:
         if low >= high:
             raise ArgumentError(f"MSE: low (={low}) must be below high (={high})")
-        self.reduction, self.low, self.high = reduction, low, high
+        self.low, self.high = low, high
+        self._options: dict[str, Any] = {"low": low, "high": high, "reduction": reduction}
 
     def forward(self, scores: Array, labels: Array) -> tuple[Array, Any]:
-        """Return the loss, and the differences x - t."""
-        xp = array_module(scores)
-        difference = scores - xp.where(one_hot(scores, labels), self.high, self.low).astype(scores.dtype)
-        with np.errstate(over="ignore"):  # infinite where the dtype cannot hold it, which the trainer reports
-            loss = xp.square(difference, dtype=np.float64).sum() * (self._slope(difference) / 2)
-            return xp.asarray(loss, scores.dtype), difference
+        """Return the loss; backward needs what it is given."""
+        return ops.mse(scores, labels, **self._options), (scores, labels)
 
     def backward(self, saved: Any) -> Array:
-        """Return the differences times 2 / (N K) or 1 / N."""
-        gradient: Array = saved * self._slope(saved)
-        return gradient
+        """Return the differences x - t times 2 / (N K) or 1 / N."""
+        return ops.mse_backward(*saved, **self._options)
 
     def probabilities(self, scores: Array) -> Array:
         """Return the scores mapped linearly from [low, high] to [0, 1], clipped, and divided by their sum.
 
         A row whose scores are all at or below `low` says nothing about the classes: it becomes 1 / K each.
 
+        >>> import numpy as np
         >>> MSE(low=-0.8, high=0.8).probabilities(np.array([[0.8, 0.0, -0.9], [-1.0, -1.0, -2.0]])).round(3).tolist()
         [[0.667, 0.333, 0.0], [0.333, 0.333, 0.333]]
         """
@@ -61,7 +58,3 @@ class MSE(Loss, name="mse"):
         total = claims.sum(axis=-1, keepdims=True)
         shares: Array = xp.where(total > 0, claims, 1.0) / xp.where(total > 0, total, scores.shape[-1])
         return shares.astype(scores.dtype)
-
-    def _slope(self, difference: Array) -> float:
-        """Return by what the difference is multiplied in the gradient."""
-        return 2 / difference.size if self.reduction == "mean" else 1 / len(difference)

@@ -1,7 +1,8 @@
 """Stateless maths on NumPy and CuPy arrays: every operation with its backward passes beside it.
 
-Images are (N, H, W, C), kernels (K, R, S, C/groups), float32 or float64. No operation changes its inputs, and none
-needs the trainer:
+Images are (N, H, W, C), kernels (K, R, S, C/groups), float32 or float64. Convolution, dense layers, pooling,
+activations and sums take float16 and bfloat16 as well: halves are stored, float32 is computed. No operation changes its
+inputs, and none needs the trainer:
 
     y = ops.conv2d(x, w, b, stride=2, padding="same")
     dx = ops.conv2d_backward_data(dy, w, x.shape, stride=2, padding="same")
@@ -29,6 +30,7 @@ from gpucnn.ops.activation import (
 )
 from gpucnn.ops.add import add
 from gpucnn.ops.batch_norm import batch_norm_backward, batch_norm_eval, batch_norm_train
+from gpucnn.ops.binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_backward
 from gpucnn.ops.conv2d import (
     conv2d,
     conv2d_backward_bias,
@@ -40,6 +42,7 @@ from gpucnn.ops.cross_entropy import cross_entropy, cross_entropy_backward
 from gpucnn.ops.dense import dense, dense_backward_bias, dense_backward_data, dense_backward_weight
 from gpucnn.ops.dropout import dropout, dropout_backward
 from gpucnn.ops.finite import count_nonfinite
+from gpucnn.ops.mse import mse, mse_backward
 from gpucnn.ops.pool2d import (
     avg_pool2d,
     avg_pool2d_backward,
@@ -62,6 +65,8 @@ __all__ = [
     "batch_norm_backward",
     "batch_norm_eval",
     "batch_norm_train",
+    "binary_cross_entropy",
+    "binary_cross_entropy_backward",
     "conv2d",
     "conv2d_backward_bias",
     "conv2d_backward_data",
@@ -88,6 +93,8 @@ __all__ = [
     "log_softmax_backward",
     "max_pool2d",
     "max_pool2d_backward",
+    "mse",
+    "mse_backward",
     "pool2d_output_shape",
     "relu",
     "relu_backward",

@@ -161,6 +161,6 @@ def _normal_cdf(x: Array) -> Array:
 
 
 def _module(x: Array) -> Any:
-    """Return the array module of x, which must be of float32 or float64."""
+    """Return the array module of x, which must be an array of floats."""
     check_dtypes(x=x)
     return array_module(x)

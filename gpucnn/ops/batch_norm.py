@@ -18,7 +18,7 @@ from typing import NamedTuple
 from gpucnn.backend import Array, array_module
 from gpucnn.dispatch import operation
 from gpucnn.errors import ShapeError
-from gpucnn.ops.checks import check_dtypes
+from gpucnn.ops.checks import check_full
 from gpucnn.ops.sums import sum_rows
 
 
@@ -83,7 +83,7 @@ def _batch_norm_eval(x: Array, gamma: Array, beta: Array, mean: Array, var: Arra
 
 def batch_norm_backward(dy: Array, saved: Saved) -> tuple[Array, Array, Array]:
     """Return dx, dgamma (C,) and dbeta (C,), given dy and what `batch_norm_train` returned."""
-    check_dtypes(dy=dy, deviation=saved.deviation)
+    check_full(dy=dy, deviation=saved.deviation)
     if dy.shape != saved.deviation.shape:
         raise ShapeError(f"dy has shape {dy.shape}: it must be that of x, {saved.deviation.shape}")
     return _batch_norm_backward(dy, saved)
@@ -103,6 +103,6 @@ def _batch_norm_backward(dy: Array, saved: Saved) -> tuple[Array, Array, Array]:
 
 
 def _check(x: Array, gamma: Array, beta: Array) -> None:
-    check_dtypes(x=x, gamma=gamma, beta=beta)
+    check_full(x=x, gamma=gamma, beta=beta)
     if x.ndim < 2 or gamma.shape != x.shape[-1:] or beta.shape != x.shape[-1:]:
         raise ShapeError(f"x {x.shape}, gamma {gamma.shape}, beta {beta.shape}: must be (N, ..., C), (C,), (C,)")

@@ -6,24 +6,34 @@ import numpy as np
 
 from gpucnn.backend import Array, array_module
 from gpucnn.errors import ArgumentError, ShapeError
+from gpucnn.halves import HALVES, is_half
 
 
 def check_dtypes(**arrays: Array) -> None:
-    """Raise unless all are arrays of one module, NumPy or CuPy, and of one dtype, float32 or float64."""
+    """Raise unless all are arrays of one module, NumPy or CuPy, and of one dtype: float32, float64 or a half."""
     modules = {name: array_module(array).__name__ for name, array in arrays.items()}
     if len(set(modules.values())) > 1:
         listed = ", ".join(f"{name} {module}" for name, module in modules.items())
         raise ArgumentError(f"arrays of different modules ({listed}): move them all to one device first")
     for name, array in arrays.items():
-        if array.dtype not in (np.float32, np.float64):
-            raise ArgumentError(f"{name} has dtype {array.dtype}: it must be float32 or float64; convert it first")
+        if array.dtype not in (np.float32, np.float64) and not is_half(array):
+            taken = ", ".join((*HALVES, "float32 or float64"))
+            raise ArgumentError(f"{name} has dtype {array.dtype}: it must be {taken}; convert it first")
     if len({array.dtype for array in arrays.values()}) > 1:
         listed = ", ".join(f"{name} {array.dtype}" for name, array in arrays.items())
         raise ArgumentError(f"dtypes differ ({listed}): all must be the same; convert one of them")
 
 
+def check_full(**arrays: Array) -> None:
+    """Raise where `check_dtypes` does, and for halves: for what loses too much between two operations."""
+    for name, array in arrays.items():
+        if is_half(array):
+            raise ArgumentError(f"{name} has dtype {array.dtype}: it must be float32 or float64; convert it first")
+    check_dtypes(**arrays)
+
+
 def check_images(**arrays: Array) -> None:
-    """Raise unless all are four-dimensional arrays of one dtype, float32 or float64."""
+    """Raise unless all are four-dimensional arrays of one dtype."""
     check_dtypes(**arrays)
     for name, array in arrays.items():
         if array.ndim != 4:

@@ -52,8 +52,9 @@ def conv2d(
 
     b: one number for each of the K outputs, or None. stride, dilation: n or (height, width). padding: n,
     (height, width), ((top, bottom), (left, right)), "same" (ceil(size / stride) outputs) or "valid" (none).
-    groups: the channels and the kernels are cut into so many groups that do not see each other. float32 or float64.
-    Raises ShapeError or ArgumentError where shapes or dtypes do not fit.
+    groups: the channels and the kernels are cut into so many groups that do not see each other. float32 or float64, or
+    float16 or bfloat16, which are stored alone: sums are float32's. Raises ShapeError or ArgumentError where shapes or
+    dtypes do not fit.
 
     >>> x = np.arange(9.0).reshape(1, 3, 3, 1)
     >>> w = np.ones((1, 2, 2, 1))

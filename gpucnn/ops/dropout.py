@@ -11,7 +11,7 @@ import numpy as np
 
 from gpucnn.backend import Array, array_module
 from gpucnn.dispatch import operation
-from gpucnn.ops.checks import check_dtypes
+from gpucnn.ops.checks import check_full
 from gpucnn.random import Stream
 
 
@@ -25,7 +25,7 @@ def dropout(x: Array, rate: float, stream: Stream, *, start: int = 0) -> tuple[A
     >>> y.tolist() == mask.tolist(), sorted(set(mask.tolist()) | {0.0, 2.0})
     (True, [0.0, 2.0])
     """
-    check_dtypes(x=x)
+    check_full(x=x)
     return _dropout(x, rate, stream, start)
 
 

@@ -6,14 +6,16 @@ import numpy as np
 
 from gpucnn.backend import Array, array_module
 from gpucnn.errors import ArgumentError, ShapeError
+from gpucnn.ops.checks import check_full
 
 
 def check_labels(scores: Array, labels: Array) -> None:
-    """Raise unless labels (N,) are integers from 0 to K - 1, for scores (N, K).
+    """Raise unless labels (N,) are integers from 0 to K - 1, for scores (N, K) of float32 or float64.
 
     On a GPU the labels' range is not looked at, for that would stall the device at every step: data sets check
     theirs as they load, and a label out of range names no class.
     """
+    check_full(scores=scores)
     if scores.ndim != 2 or 0 in scores.shape:
         raise ShapeError(f"scores have shape {scores.shape}: they must be (images, classes), at least one of each")
     images, classes = scores.shape

@@ -236,6 +236,14 @@ def row_calls() -> Iterator[Call]:
         saved = ops.cross_entropy(scores, labels, given, **options)[1]
         yield Call("cross_entropy", label, (scores, labels, given), options, 2 * sum(shape) + 64)
         yield Call("cross_entropy_backward", label, (labels, saved, given), options, 64)
+    for shape in [(1, 1), (9, 10), (5, 33)]:
+        (scores,), labels = numbers(shape), np.arange(shape[0]) % shape[1]
+        levels = {"low": -0.8, "high": 0.8, "reduction": "half_sum"}
+        for options in ({}, levels):
+            yield Call("mse", f"{shape} {options or ''}", (scores, labels), options, 2 * sum(shape) + 64)
+            yield Call("mse_backward", f"{shape} {options or ''}", (scores, labels), options)
+        yield Call("binary_cross_entropy", str(shape), (scores, labels), terms=2 * sum(shape) + 64)
+        yield Call("binary_cross_entropy_backward", str(shape), (scores, labels))
     for shape in [(2, 1), (3, 300), (2, 5, 7, 3), (211, 2)]:
         x, gamma, beta, mean, dy = numbers(shape, shape[-1:], shape[-1:], shape[-1:], shape)
         rows = int(np.prod(shape[:-1]))

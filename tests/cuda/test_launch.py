@@ -81,7 +81,7 @@ def test_nothing_is_launched_where_there_is_nothing_to_do(launched):
         ({"parts": np.zeros((4, 2), np.float32).T}, r"argument parts: is written to, but has strides \(4, 8\)"),
         ({"parts": np.broadcast_to(np.float32(0), (1, 4))}, "is written to"),
         ({"parts": None}, "argument parts: must be an array of float32, got None"),
-        ({"x": np.ones((3, 4), np.float16)}, "kernel sum_rows: dtype float16 must be float32 or float64"),
+        ({"x": np.ones((3, 4), np.int16)}, "dtype int16 must be one of float16, bfloat16, float32, float64"),
         ({"x": [1.0]}, "expected a NumPy or CuPy array, got list"),
         ({"colums": 3}, r"kernel sum_rows: takes \(x, parts, rows, columns\), got \(x, parts, rows, columns, colums\)"),
         ({"x": np.zeros(17, np.uint8)[1:].view(np.float32)}, "argument x: its address is no multiple of 4 bytes"),

@@ -54,18 +54,27 @@ def test_blocks_are_as_large_as_the_sources_say():
 
 
 def test_sources_include_nothing_but_their_own_headers():
-    """NVRTC has no standard headers, and CuPy's cache would not see a change in a header that stays a header."""
+    """NVRTC has no standard headers, and CuPy's cache would not see a change in a header that stays a header.
+
+    And their lines fit a screen.
+    """
     for file in folder("kernels").glob("*.cu*"):
+        assert max(map(len, file.read_text().splitlines())) <= 120
         assert set(re.findall(r"#\s*include\s*(.*)", file.read_text())) <= {
             f'"{header.name}"' for header in folder("kernels").glob("*.cuh")
         }
 
 
+def test_instructions_stand_in_one_header():
+    """Beside what they are in plain C++, and held against it by probe.cu."""
+    with_them = {file.name for file in folder("kernels").glob("*.cu*") if re.search(r"\basm\b", file.read_text())}
+    assert with_them == {"ptx.cuh"}
+
+
 @pytest.mark.parametrize("file", sorted({kernel.file for kernel in kernels().values()}), ids=lambda file: file.name)
 def test_every_file_says_what_it_computes(file):
-    """The equation, what a thread does, the memory traffic, the versions; and lines that fit a screen."""
+    """The equation, what a thread does, the memory traffic, the versions."""
     text = file.read_text()
     opening = text[: text.index("#include")]
     assert all(word in opening for word in (" = ", "thread", "Memory: ", "Versions: "))
-    assert max(map(len, text.splitlines())) <= 120
     assert f"`{file.name}`" in (file.parent / "README.md").read_text()

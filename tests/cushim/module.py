@@ -149,8 +149,11 @@ class _Buffer:
         elif not isinstance(argument, np.ndarray):
             self.value = ctypes.c_void_p(int(argument))  # null
         else:
-            if argument.dtype != np.dtype(code) or not argument.flags.c_contiguous:
-                raise KernelError(f"{where}: must be a contiguous array of {np.dtype(code)}")
+            fits = argument.dtype.itemsize == 2 if code == "2" else argument.dtype == np.dtype(code)
+            if not fits or not argument.flags.c_contiguous:
+                raise KernelError(
+                    f"{where}: must be a contiguous array of {'halves' if code == '2' else np.dtype(code)}"
+                )
             self._place(argument, index, schedule)
 
     def _place(self, array: np.ndarray, index: int, schedule: Schedule) -> None:

@@ -28,6 +28,10 @@ RIGHT: dict[str, tuple[tuple[int, ...], str]] = {
         T64,
         "__shared__ float s; if (!t) s = x[5]; __syncthreads(); y[t] = s; __syncthreads(); if (!t) s = 1;",
     ),
+    "copies that go on by themselves": (
+        T64,
+        "__shared__ float s[64]; COPY(s + t, x + t, 4); AWAIT; __syncthreads(); y[t] = s[63 - t];",
+    ),
     "a warp that leaves before a shuffle": (T64, "if (t < 32) return; y[t] = __shfl_sync(0xffffffffu, x[t], 0);"),
 }
 
@@ -89,6 +93,32 @@ WRONG: dict[str, tuple[tuple[int, ...], str, str]] = {
         "if (t & 1) y[t] = __shfl_sync(~0u, x[t], 0);\nelse y[t] = __shfl_sync(~0u, x[t], 1);",
         "divergent warp",
     ),
+    "a copy that is not awaited": (
+        T64,
+        "__shared__ float s[64]; COPY(s + t, x + t, 4); y[t] = x[t];",
+        r"leaves before its copy \(.*:1\) has arrived",
+    ),
+    "a copy awaited after the barrier": (
+        T64,
+        "__shared__ float s[64]; COPY(s + t, x + t, 4); __syncthreads(); AWAIT; y[t] = s[63 - t];",
+        "race on shared memory",
+    ),
+    "a copy over what is read": (
+        T64,
+        "__shared__ float s[64]; s[t] = 0; __syncthreads(); y[t] = s[63 - t]; COPY(s + t, x + t, 4); AWAIT;",
+        "race on shared memory",
+    ),
+    "a copy past the end": (
+        T64,
+        "__shared__ float s[64]; COPY(s + t, x + t + 64, 4); AWAIT;",
+        "read outside argument 0",
+    ),
+    "a copy that is not aligned": (
+        T64,
+        "__shared__ float s[128]; COPY(s + t, x, 16); AWAIT;",
+        "an address is no multiple of so many",
+    ),
+    "a copy to an array": (T64, "COPY(y + t, x + t, 4); AWAIT;", "not to shared memory"),
     "too large a local array": (T64, "volatile float big[60000]; big[n] = x[t]; y[t] = big[n];", "stack overflow"),
 }
 
@@ -99,7 +129,8 @@ def module(builds: Path) -> Module:
     head = 'extern "C" __global__ void {}(const float* x, float* y, int n) {{ const int t = threadIdx.x; {} }}'
     bodies = {f"right{i}": body for i, (_, body) in enumerate(RIGHT.values())}
     bodies |= {f"wrong{i}": body for i, (_, body, _) in enumerate(WRONG.values())}
-    return Module("\n".join(head.format(name, body) for name, body in bodies.items()), list(bodies), builds)
+    copies = '#define COPY(...) cushim_copy_async(__VA_ARGS__, "k.cu", 1)\n#define AWAIT cushim_await_copies()\n'
+    return Module(copies + "\n".join(head.format(name, body) for name, body in bodies.items()), list(bodies), builds)
 
 
 def run(module: Module, name: str, block: tuple[int, ...], schedule: Schedule, grid: int = 1) -> np.ndarray:
@@ -140,6 +171,7 @@ def test_values_are_those_of_a_gpu(module):
     np.testing.assert_array_equal(right["shuffle"], x[lanes ^ 1] + x[down])
     np.testing.assert_array_equal(right["count of a block"], 5 + 1 + 0)
     assert right["atomic addition"][0] == 64
+    np.testing.assert_array_equal(right["copies that go on by themselves"], x[::-1])
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from checks.arrays import numbers
+from checks.probe import copied, some_floats, wrong_roundings
 from cushim.expected import reference
 from cushim.module import KernelError, Module, Schedule
 
@@ -41,12 +42,15 @@ LEFT_OVER = WINDOW | {"padding": ((2, 0), (1, 1))}  # the last window ends befor
 DL = numbers(2, ops.conv2d_output_shape(X.shape, W.shape, **LEFT_OVER), dtype="float32")[0]
 FOURS: dict[str, Any] = {"stride": 2, "padding": ((2, 1), (1, 0)), "groups": 2}
 F, U = numbers(6, (2, 9, 12, 40), (72, 3, 2, 20), dtype="float32")
+HF, HU = (array.astype(np.float16) for array in (F, U))
 DU = numbers(7, ops.conv2d_output_shape(F.shape, U.shape, **FOURS), dtype="float32")[0]
 DEPTHWISE: dict[str, Any] = {"stride": 2, "padding": 1, "groups": 4}
 V = numbers(3, (8, 3, 3, 1), dtype="float32")[0]
 DV = numbers(4, ops.conv2d_output_shape(X.shape, V.shape, **DEPTHWISE), dtype="float32")[0]
 POOL: dict[str, Any] = {"kernel_size": (3, 2), "stride": (2, 1), "padding": ((1, 0), (0, 1))}
 SCORES, LABELS = numbers(5, (9, 37), dtype="float32")[0], np.arange(9)
+RAW = np.concatenate([np.arange(2**16).astype(np.uint32) << 16 | low for low in (0, 0x1000, 0x3000)]).view(np.float32)
+RAW = RAW[np.abs(RAW) < 60000]
 WHOLE = np.round(X)  # many equal numbers
 WHOLE[0, 3, 3, 1] = np.nan
 
@@ -81,14 +85,36 @@ def nonfinite() -> list[Any]:
     return [count_nonfinite(np.repeat([0.0, np.nan, 1.0], [200, 80, 20]).astype(np.float32))]
 
 
+def parts_rounded(parts: np.ndarray, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Return parts in a dtype, by the kernel that adds them or, where there is none, by NumPy."""
+    return sums.add_parts(parts, shape, dtype) if "numpy" in launch.compilers else parts[0].astype(dtype)
+
+
+def probe() -> list[Any]:
+    if "numpy" not in launch.compilers:
+        x = np.arange(3 * 256 * 4, dtype=np.uint32).reshape(3, 256, 4)
+        return [np.zeros(3, np.int32), np.stack([x] * 3)]
+    return [wrong_roundings(np, some_floats()), copied(np)[1]]
+
+
 RUNS: dict[str, Run] = {
     "conv2d": lambda: [ops.conv2d(X, W, B, **WINDOW)],
     "conv2d data": lambda: [ops.conv2d_backward_data(DL, W, X.shape, **LEFT_OVER)],
     "conv2d weight": lambda: [ops.conv2d_backward_weight(X, DY, W.shape, **WINDOW)],
     "tiles": lambda: [ops.conv2d(F, U, **FOURS)],
-    "tiles by threes": lambda: [ops.conv2d(*numbers(8, (1, 5, 4, 3), (17, 2, 3, 3), dtype="float32"), padding=1)],
+    "tiles by threes": lambda: [
+        ops.conv2d(*numbers(8, (1, 5, 4, 3), (17, 2, 3, 3), (17,), dtype="float32"), padding=1)
+    ],
     "tiles data": lambda: [ops.conv2d_backward_data(DU, U, F.shape, **FOURS)],
     "tiles weight": lambda: [ops.conv2d_backward_weight(F, DU, U.shape, **FOURS)],
+    "halves": lambda: [ops.conv2d(HF[:1, :3, :4, 20:], HU[:3], padding=1)],
+    "halves by tiles": lambda: [ops.conv2d(HF, HU, **FOURS)],
+    "halves weight": lambda: [ops.conv2d_backward_weight(HF, DU.astype(np.float16), HU.shape, **FOURS)],
+    "tiles weight by threes": lambda: [
+        ops.conv2d_backward_weight(
+            *numbers(9, (1, 6, 5, 3), (1, 5, 5, 17), dtype="float32"), (17, 2, 3, 3), padding=((0, 0), (1, 1))
+        )
+    ],
     "depthwise": lambda: [ops.conv2d(X, V, **DEPTHWISE)],
     "depthwise data": lambda: [ops.conv2d_backward_data(DV, V, X.shape, **DEPTHWISE)],
     "depthwise weight": lambda: [ops.conv2d_backward_weight(X, DV, V.shape, **DEPTHWISE)],
@@ -96,15 +122,23 @@ RUNS: dict[str, Run] = {
     "mean pool": mean_pool,
     "softmax": lambda: [ops.softmax(SCORES), ops.softmax_backward(SCORES, SCORES)],
     "cross-entropy": cross_entropy,
+    "mse": lambda: [ops.mse(SCORES, LABELS), ops.mse_backward(SCORES, LABELS)],
+    "binary": lambda: [ops.binary_cross_entropy(SCORES, LABELS), ops.binary_cross_entropy_backward(SCORES, LABELS)],
     "batch norm": batch_norm,
     "gelu": lambda: [ops.gelu(X), ops.gelu_backward(X, X, X)],
     "add": lambda: [ops.add(SCORES, SCORES[::-1].copy())],
     "dropout": lambda: list(ops.dropout(SCORES, 0.4, Stream(3, "mutant", 2))),
     "sgd": lambda: steps(sgd_update, 1, lr=0.1, momentum=0.9, decay=0.1, nesterov=True),
     "adam": lambda: steps(adam_update, 2, lr=0.1, step=3, beta1=0.9, beta2=0.99, eps=0.1, decay=0.1, decoupled=False),
+    "rounding": lambda: [parts_rounded(RAW[None], RAW.shape, np.float16).view(np.uint16) % 64],  # the last bits
+    "probe": probe,
     "sum rows": lambda: [sum_rows(X)],
     "finite": nonfinite,
 }
+
+
+ROOM = {"float16": 2**-10}
+"""How far apart two results may be: 1e-4, but for halves, one of which may be the next beside the other."""
 
 
 @dataclass(frozen=True)
@@ -115,15 +149,16 @@ class Mutant:
     old: str
     new: str
     run: str
+    dtype: str = "float32"
 
     def text(self, names: list[str], number: int) -> str:
         """Return the file with the mistake, headers and all, in a namespace; of its kernels those named, numbered."""
-        text = source([folder("kernels") / f"{self.file}.cu"], "float32")
+        text = source([folder("kernels") / f"{self.file}.cu"], self.dtype)
         assert self.old in text, f"{self.file}.cu has no {self.old!r}"
         text = KERNEL.sub(lambda match: match[0] if match[1] in names else "", text.replace(self.old, self.new))
         for name in names:
             text = text.replace(f"{name}(", f"{name}_{number}(")
-        return f"namespace mutant{number} {{\n{text}\n}}\nusing namespace mutant{number};\n"
+        return f"namespace mutant{number} {{\n{text}\n}}\nusing namespace mutant{number};\n#undef GPUCNN_{self.dtype}\n"
 
 
 MUTANTS = [
@@ -147,9 +182,9 @@ MUTANTS = [
     Mutant("conv2d_tiled", "exists(m < g.N * g.P * g.Q)", "exists(true)", "tiles"),
     Mutant("conv2d_tiled", "w < 0 || w >= g.W", "w >= g.W", "tiles"),
     Mutant("conv2d_tiled", "exists && k + i < length", "exists", "tiles"),
-    Mutant("conv2d_tiled", "row >= 0 && n < columns) write", "row >= 0) write", "tiles"),
+    Mutant("conv2d_tiled", "if (n + e < columns) out", "out", "tiles"),
     Mutant("conv2d_tiled", "first = group * outputs + n0", "first = n0", "tiles"),
-    Mutant("conv2d_tiled", "depth % 4 == 0 && aligned(x)", "true", "tiles by threes"),
+    Mutant("conv2d_tiled", "depth % WIDTH == 0 && aligned<Loaded>(x)", "true", "tiles by threes"),
     Mutant("conv2d_tiled", "+ stride) % stride", "+ stride)", "tiles data"),
     Mutant("conv2d_tiled", "(kernel - tap + step - 1) / step", "(kernel - tap) / step", "tiles data"),
     Mutant("conv2d_tiled", "p < 0 || p >= g.P", "p < 0", "tiles data"),
@@ -162,12 +197,47 @@ MUTANTS = [
     Mutant("conv2d_tiled", "  __syncthreads();\n  for", "  for", "tiles"),
     Mutant("conv2d_tiled", "      __syncthreads();\n    }", "    }", "tiles"),
     Mutant("conv2d_tiled", "as[now ^ 1]", "as[now]", "tiles"),
-    Mutant("conv2d_tiled", "if (more) {\n      put", "if (threadIdx.x < 128 && more) {\n      put", "tiles"),
-    Mutant("conv2d_tiled", "strip[k + i][row]", "strip[k][row + i]", "tiles"),
+    Mutant("conv2d_tiled", "if (more) {\n      a.end", "if (threadIdx.x < 128 && more) {\n      a.end", "tiles"),
+    Mutant("conv2d_tiled", "strip[k + i + j][row]", "strip[k + i][row + j]", "tiles"),
     Mutant("conv2d_tiled", "ROW = SIZE + 4", "ROW = SIZE + 3", "tiles"),
     Mutant("conv2d_tiled", "ROW = SIZE + 4", "ROW = SIZE - 4", "tiles"),
     Mutant("conv2d_tiled", "k < Tile<SIDE>::DEPTH", "k <= Tile<SIDE>::DEPTH", "tiles"),
     Mutant("conv2d_tiled", "middle += low / lows", "middle += 1", "tiles by threes"),
+    Mutant(
+        "conv2d",
+        "sum += Acc(inputs[c]) * Acc(weights[c])",
+        "sum = Acc(T(sum + Acc(inputs[c]) * Acc(weights[c])))",
+        "halves",
+        "float16",
+    ),
+    Mutant(
+        "conv2d_tiled",
+        "sums[i][j] += left[i / 4].of[i % 4] * right[j / 4].of[j % 4]",
+        "sums[i][j] = Acc(T(sums[i][j] + left[i / 4].of[i % 4] * right[j / 4].of[j % 4]))",
+        "halves by tiles",
+        "float16",
+    ),
+    Mutant(
+        "sums", "sum += parts[j * count + i]", "sum = Acc(T(sum + parts[j * count + i]))", "halves weight", "float16"
+    ),
+    Mutant("conv2d_tiled", "whole = aligned<Quad>(out + row)", "whole = true", "tiles by threes"),
+    Mutant("conv2d_tiled", "whole && n + 3 < columns", "whole && n < columns", "tiles by threes"),
+    Mutant("conv2d_tiled", "bias && n < columns", "bias", "tiles by threes"),
+    Mutant("conv2d_tiled", "sums[i][j + e] + added[j + e]", "sums[i][j + e] + added[j]", "tiles by threes"),
+    Mutant("conv2d_tiled", "if constexpr (AS_IT_IS) await_copies();", "if constexpr (AS_IT_IS);", "tiles weight"),
+    Mutant("conv2d_tiled", "if (!from) *reinterpret_cast<Four*>(to) = {};", "", "tiles weight"),
+    Mutant("conv2d_tiled", "else to[i] = 0;", "", "tiles weight by threes"),
+    Mutant(
+        "conv2d_tiled",
+        "a.end(as[now ^ 1]), b.end(bs[now ^ 1]);\n      __syncthreads();",
+        "__syncthreads();\n      a.end(as[now ^ 1]), b.end(bs[now ^ 1]);",
+        "tiles weight",
+    ),
+    Mutant("sums", "rest >> 13 & 1", "0", "rounding", "float16"),
+    Mutant("sums", "rest < 0x38800000u", "rest < 0x38000000u", "rounding", "float16"),
+    Mutant("probe", "return plain_float_to_float16(x);", "return plain_float_to_float16(x) + 1;", "probe"),
+    Mutant("probe", "return plain_float_to_bfloat16(x);", "return __float_as_uint(x) >> 16;", "probe"),
+    Mutant("probe", "await_copies();\n  __syncthreads();", "__syncthreads();", "probe"),
     Mutant("conv2d_depthwise", "k / (g.K / g.C)", "k % g.C", "depthwise"),
     Mutant("conv2d_depthwise", "first = in.channel * outputs", "first = in.channel", "depthwise data"),
     Mutant("conv2d_depthwise", "tap / g.S, tap % g.S", "tap % g.S, tap % g.S", "depthwise weight"),
@@ -180,6 +250,13 @@ MUTANTS = [
     Mutant("softmax", "sum = warp_sum(sum);", "", "softmax"),
     Mutant("cross_entropy", "if (lane() == 0) losses", "losses", "cross-entropy"),
     Mutant("cross_entropy", "smoothing / Acc(columns)", "smoothing", "cross-entropy"),
+    Mutant("mse", "k == labels[row]", "row == labels[k]", "mse"),
+    Mutant("mse", "if (lane() == 0) losses", "losses", "mse"),
+    Mutant("mse", "labels[i / columns]", "labels[i % columns]", "mse"),
+    Mutant("mse", "if (i >= rows * columns) return;", "", "mse"),
+    Mutant("binary_cross_entropy", "(z < 0 ? Acc(0) : z)", "(z < 0 ? z : Acc(0))", "binary"),
+    Mutant("binary_cross_entropy", "loss = warp_sum(loss);", "", "binary"),
+    Mutant("binary_cross_entropy", "hit ? -sigmoid : sigmoid", "sigmoid", "binary"),
     Mutant("batch_norm", "square += before * (value - mean);", "square += before * before;", "batch norm"),
     Mutant("batch_norm", "mean += apart * share", "mean += apart", "batch norm"),
     Mutant("batch_norm", "  __syncthreads();\n", "", "batch norm"),
@@ -267,7 +344,9 @@ def complaint(modules: dict[str, Module], name: str, replaced: dict[str, Any]) -
         except KernelError as error:
             return str(error)
         pairs = zip(actual, expected, strict=True)
-        if not all(np.allclose(*pair, rtol=1e-4, atol=1e-4, equal_nan=True) for pair in pairs):
+        if not all(
+            np.allclose(*pair, rtol=ROOM.get(pair[0].dtype.name, 1e-4), atol=1e-4, equal_nan=True) for pair in pairs
+        ):
             return "wrong result"
     return None
 

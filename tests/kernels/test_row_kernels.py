@@ -8,7 +8,7 @@ from checks.arrays import assert_near, numbers
 from cushim.expected import reference
 
 from gpucnn import dispatch, ops
-from gpucnn.cuda import cross_entropy, sums
+from gpucnn.cuda import binary_cross_entropy, cross_entropy, mse, sums
 
 SHAPES = [(1, 1), (3, 10), (9, 32), (8, 33), (17, 2), (2, 3, 101), (0, 5)]
 
@@ -59,6 +59,53 @@ def test_cross_entropy(shape, smoothing, weighted, dtype):
     dx = ops.cross_entropy_backward(labels, saved, weights, label_smoothing=smoothing)
     expected = reference(ops.cross_entropy_backward, labels, kept, weights, label_smoothing=smoothing)
     assert_near(dx, expected, dtype, np.full(shape, 4 / shape[0]), roundings=shape[1] + 32)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (9, 10), (5, 33), (40, 3)])
+@pytest.mark.parametrize("options", [{}, {"low": -0.8, "high": 0.9, "reduction": "half_sum"}])
+def test_mse(shape, options, dtype):
+    rng = np.random.default_rng(15)
+    scores, labels = rng.standard_normal(shape).astype(dtype), rng.integers(0, shape[1], shape[0]).astype(np.int32)
+    loss, expected = ops.mse(scores, labels, **options), reference(ops.mse, scores, labels, **options)
+    assert_near(loss, expected, dtype, expected, roundings=shape[0] + shape[1] + 8)
+    dx = ops.mse_backward(scores, labels, **options)
+    expected = reference(ops.mse_backward, scores, labels, **options)
+    assert_near(dx, expected, dtype, (abs(scores) + 1) * (2 / shape[0]), roundings=4)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (9, 10), (5, 33), (40, 3)])
+def test_binary_cross_entropy(shape, dtype):
+    rng = np.random.default_rng(16)
+    scores, labels = 4 * rng.standard_normal(shape).astype(dtype), rng.integers(0, shape[1], shape[0])
+    loss, expected = (of(ops.binary_cross_entropy, scores, labels) for of in (called, reference))
+    assert_near(loss, expected, dtype, expected, roundings=shape[0] + shape[1] + 32)
+    dx, expected = (of(ops.binary_cross_entropy_backward, scores, labels) for of in (called, reference))
+    assert_near(dx, expected, dtype, np.full(shape, 1 / scores.size), roundings=32)
+
+
+def test_losses_of_scores_at_the_ends(dtype):
+    """A confident answer costs nothing if it is right and as much as the score if it is wrong: nothing overflows."""
+    scores = np.array([[1e4, -1e4], [-1e4, 1e4]], dtype)
+    assert ops.binary_cross_entropy(scores, np.array([0, 1])) == 0
+    assert ops.binary_cross_entropy(scores, np.array([1, 0])) == 1e4
+    np.testing.assert_array_equal(4 * ops.binary_cross_entropy_backward(scores, np.array([1, 0])), [[1, -1], [-1, 1]])
+    for bad in (np.nan, np.inf):
+        scores[0, 0] = bad
+        assert not np.isfinite(ops.binary_cross_entropy(scores, np.array([1, 1])))
+        assert not np.isfinite(ops.mse(scores, np.array([1, 1])))
+
+
+def test_squares_and_questions_of_a_label_that_is_no_class():
+    """On a GPU labels are not looked at first: there is no target then, and no class whose answer is yes."""
+    scores, labels = np.full((2, 4), 0.5), np.array([-1, 4])
+    assert mse.mse(scores, labels, 0.0, 9.0, 2 / 8) == 0.25
+    np.testing.assert_array_equal(mse.mse_backward(scores, labels, 0.0, 9.0, 1.0), scores)
+    dx = binary_cross_entropy.binary_cross_entropy_backward(scores, labels)
+    np.testing.assert_allclose(dx, 1 / (1 + np.exp(-0.5)) / 8)
+
+
+def called(operation, *given):
+    return operation(*given)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -30,4 +30,6 @@ struct alignas(16) double2 { double x, y; };
 template <class T> inline T min(T a, T b) { return b < a ? b : a; }
 template <class T> inline T max(T a, T b) { return a < b ? b : a; }
 inline float __int_as_float(int bits) { float f; memcpy(&f, &bits, 4); return f; }
+inline float __uint_as_float(unsigned bits) { float f; memcpy(&f, &bits, 4); return f; }
+inline unsigned __float_as_uint(float f) { unsigned bits; memcpy(&bits, &f, 4); return bits; }
 inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned(uint64_t(a) * b >> 32); }

@@ -1,7 +1,8 @@
 // The table through which Python finds a module's kernels: put behind the kernel sources.
 //
 // A kernel's parameters are told as a string, two characters each: `C` (pointer to const), `P` (pointer) or `V` (by
-// value), then the NumPy character of the type, or `?` for a structure.
+// value), then the NumPy character of the type, `2` for a structure of two bytes, which is a half precision, or `?` for
+// another.
 #pragma once
 
 namespace cushim {
@@ -9,7 +10,7 @@ namespace cushim {
 template <class T> constexpr char type_code() {
   if (std::is_same_v<T, float>) return 'f';
   if (std::is_same_v<T, double>) return 'd';
-  if (!std::is_integral_v<T>) return '?';
+  if (!std::is_integral_v<T>) return sizeof(T) == 2 ? '2' : '?';
   const char* codes = std::is_signed_v<T> ? "b?hi??l" : "B?HI??L";
   return sizeof(T) == 1 ? codes[0] : sizeof(T) == 2 ? codes[2] : sizeof(T) == 4 ? codes[3] : codes[6];
 }

@@ -15,6 +15,8 @@ extern cushim_thread* cushim_current;
 int cushim_barrier(cushim_vote vote, int predicate, const char* file, int line);
 uint64_t cushim_exchange(cushim_shuffle kind, unsigned mask, uint64_t value, int by, const char* file, int line);
 void cushim_atomic(void* address, unsigned size, void* place);
+void cushim_copy_async(void* to, const void* from, int bytes, const char* file, int line);
+void cushim_await_copies();
 }
 
 #define CUSHIM_HERE const char *file = __builtin_FILE(), int line = __builtin_LINE()

@@ -26,6 +26,7 @@ __asm__(
 
 void run_thread() {
   state.call(state.function, state.launch->values);
+  check_copies();
   state.current->wait = DONE;
   state.done++;
   const Barrier& barrier = state.barrier;
@@ -47,6 +48,7 @@ void start(Fibre& fibre) {
   *--top = reinterpret_cast<void*>(run_thread);
   for (int saved = 0; saved < 6; ++saved) *--top = nullptr;
   fibre.stack_pointer = top;
+  fibre.copies.clear();
   fibre.wait = READY;
 }
 

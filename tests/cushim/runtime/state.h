@@ -34,6 +34,14 @@ struct Launch {
 
 enum Order { FORWARD, REVERSE, WARPS };
 
+struct Copy {  // bytes on their way into shared memory
+  char *to, bytes[16];
+  int size;
+  void* place;
+  const char* file;
+  int line;
+};
+
 enum Wait { READY, AT_BARRIER, AT_WARP, DONE };
 
 struct Fibre {
@@ -43,6 +51,7 @@ struct Fibre {
   void* stack_pointer;
   Wait wait;
   uint64_t result;  // of what it waited at
+  std::vector<Copy> copies;  // that it has begun and not awaited
   const char* file;  // where it waits
   int line;
 };
@@ -98,6 +107,7 @@ void to_scheduler();
 void wake(Fibre& fibre);
 bool run_block(unsigned x, unsigned y, unsigned z);  // false where it failed
 void draw_priorities();
+void check_copies();  // when a thread leaves
 
 void watch_memory();  // before a launch: forget all accesses
 void note_access(char* address, size_t size, bool write, bool atomic, void* place);

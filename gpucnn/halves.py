@@ -1,0 +1,60 @@
+"""Half precisions: float16 and bfloat16 are formats to store numbers in. Nothing is computed in them.
+
+A sum in float16 stops growing at 2048 times its terms. So an operation reads halves, computes in float32 and rounds its
+results once: the kernels an element at a time as it is stored, the reference here.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+
+from gpucnn.errors import ArgumentError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+HALVES = ("float16", "bfloat16")
+"""Names of dtypes. NumPy has no bfloat16; it is that of ml_dtypes, where that is installed, as in CuPy."""
+
+
+def is_half(x: Any) -> bool:
+    """Return whether x is an array of a half precision.
+
+    >>> is_half(np.zeros(1, np.float16)), is_half(np.zeros(1, np.int16)), is_half(1.0)
+    (True, False, False)
+    """
+    dtype = getattr(x, "dtype", None)
+    return dtype is not None and dtype.itemsize == 2 and dtype.name in HALVES
+
+
+def in_float32(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a function over arrays take halves: it is given them in float32, its results are rounded to the first's.
+
+    >>> in_float32(np.mean)(np.full(3, 40_000, np.float16)).item()
+    40000.0
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        half = next((x.dtype for x in (*args, *kwargs.values()) if is_half(x)), None)  # type: ignore[attr-defined]
+        if half is None:
+            return function(*args, **kwargs)
+
+        def widened(x: Any) -> Any:
+            return x.astype(np.float32) if is_half(x) else x
+
+        def rounded(x: Any) -> Any:
+            return x.astype(half) if getattr(x, "dtype", None) == np.float32 else x
+
+        result: Any = function(*map(widened, args), **{key: widened(x) for key, x in kwargs.items()})
+        if result is None:
+            raise ArgumentError(f"{function.__name__} changes its arrays: keep them in float32 or float64, not {half}")
+        with np.errstate(over="ignore"):  # infinite where the half cannot hold it
+            found: Any = tuple(map(rounded, result)) if isinstance(result, tuple) else rounded(result)
+        return found  # type: ignore[no-any-return]
+
+    return call

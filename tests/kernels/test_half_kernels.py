@@ -1,0 +1,185 @@
+"""Kernels on halves: stored in 16 bits, summed in float32, against the reference in float64 of the same halves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from checks.convolutions import CASES, TILED, off_by_one
+from checks.halves import Half
+from checks.probe import copied, some_floats, wrong_roundings
+from checks.windows import Conv, conv
+from cushim.expected import reference, sizes
+
+from gpucnn import ops
+from gpucnn.cuda import conv2d as kernels
+from gpucnn.cuda import launch, sums
+from gpucnn.ops.sums import sum_rows
+
+pytestmark = pytest.mark.usefixtures("on_kernels")
+
+EIGHTS = {
+    "eights": conv((2, 5, 7, 16), (24, 3, 3, 16), padding=1),
+    "eights in groups, stride 2": conv((1, 8, 9, 16), (32, 3, 2, 8), groups=2, stride=2, padding=1),
+    "fours that are no eights": conv((2, 5, 4, 12), (20, 2, 3, 12), padding=1),
+    "a long sum": conv((1, 5, 6, 64), (8, 5, 5, 64)),
+}
+"""Where a thread reads eight halves at once, where it must not, and where a sum of halves would be far off."""
+
+
+@pytest.fixture(params=[None, 64, 128], ids=["plain", "tiles of 64", "tiles of 128"])
+def tiles(request, monkeypatch) -> None:
+    """While in use, products are computed by tiles of one size, or by none."""
+    monkeypatch.setattr(kernels, "tile_size", lambda rows, columns, products: request.param)
+
+
+def check(half: Half, operation, *given, roundings: int, **arguments) -> None:
+    expected, size = (of(operation, *given, **arguments) for of in (reference, sizes))
+    half.assert_near(operation(*given, **arguments), expected, size, roundings)
+
+
+def check_passes(case: Conv, half: Half, placed=lambda x: x) -> None:
+    y_shape = ops.conv2d_output_shape(case.x_shape, case.w_shape, **case.arguments)
+    x, w, b, dy = map(placed, half.numbers(7, case.x_shape, case.w_shape, case.w_shape[:1], y_shape))
+    taps, positions = np.prod(case.w_shape[1:]), np.prod(y_shape[:3])
+    check(half, ops.conv2d, x, w, b, roundings=taps + 2, **case.arguments)
+    check(half, ops.conv2d, x, w, None, roundings=taps + 2, **case.arguments)
+    met = np.prod(case.w_shape[:3]) + 1
+    check(half, ops.conv2d_backward_data, dy, w, case.x_shape, roundings=met, **case.arguments)
+    check(half, ops.conv2d_backward_weight, x, dy, case.w_shape, roundings=positions + 1, **case.arguments)
+    check(half, ops.conv2d_backward_bias, dy, roundings=positions + 1)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_convolution(name, half):
+    check_passes(CASES[name], half)
+
+
+@pytest.mark.usefixtures("tiles")
+@pytest.mark.parametrize("name", TILED | EIGHTS)
+def test_convolution_by_tiles(name, half, monkeypatch):
+    monkeypatch.setattr(sums, "TERMS", 40)  # several parts
+    check_passes((TILED | EIGHTS)[name], half)
+
+
+@pytest.mark.usefixtures("tiles")
+def test_arrays_that_do_not_start_on_16_bytes(half):
+    check_passes(EIGHTS["eights in groups, stride 2"], half, off_by_one)
+
+
+@pytest.mark.usefixtures("tiles")
+def test_outputs_that_do_not_start_on_16_bytes(half, monkeypatch):
+    """The rows of such an output are written one half at a time."""
+    aligned = np.empty
+    monkeypatch.setattr(np, "empty", lambda shape, dtype=float: off_by_one(aligned(shape, dtype)))
+    check_passes(EIGHTS["eights in groups, stride 2"], half)
+
+
+@pytest.mark.parametrize("lengths", [(1, 1, 1), (5, 13, 7), (19, 3, 31), (33, 40, 24)])
+def test_dense(lengths, half):
+    images, features, outputs = lengths
+    x, w, b, dy = half.numbers(8, (images, features), (outputs, features), (outputs,), (images, outputs))
+    for operation, *given in [
+        (ops.dense, x, w, b),
+        (ops.dense_backward_data, dy, w),
+        (ops.dense_backward_weight, x, dy),
+        (ops.dense_backward_bias, dy),
+    ]:
+        check(half, operation, *given, roundings=max(lengths) + 2)
+
+
+def test_sums_that_a_half_could_not_hold():
+    """In float16 a sum of ones stops at 2048, and from 65520 on a product is infinite; neither is stored here."""
+    ones = np.ones((1, 4096), np.float16)
+    assert ops.dense(ones, ones)[0, 0] == 4096
+    large, signs = np.full((1, 2), 300, np.float16), np.array([[300, -299]], np.float16)
+    assert ops.dense(large, signs)[0, 0] == 300
+    assert ops.dense(large, large)[0, 0] == np.inf
+
+
+@pytest.mark.parametrize(
+    "name", ["relu", "leaky_relu", "sigmoid", "tanh", "scaled_tanh", "softplus", "elu", "gelu", "silu"]
+)
+@pytest.mark.parametrize("shape", [(1,), (257,), (3, 7, 5, 3), (0, 4)])
+def test_activations(name, shape, half):
+    x, dy = half.numbers(4, shape, shape)
+    function, backward = getattr(ops, name), getattr(ops, f"{name}_backward")
+    y = function(x)
+    half.assert_near(y, reference(function, x), abs(np.float64(x)) + 1, roundings=32)
+    size = abs(np.float64(dy)) * (abs(np.float64(x)) + 1)
+    half.assert_near(backward(dy, x, y), reference(backward, dy, x, y), size, roundings=32)
+
+
+def test_add(half):
+    a, b = half.numbers(14, (3, 7, 5, 3), (3, 7, 5, 3))
+    check(half, ops.add, a, b, roundings=1)
+
+
+POOLS = [
+    {"kernel_size": 1},
+    {"kernel_size": (3, 2), "stride": (2, 1), "padding": ((1, 0), (0, 1))},
+    {"kernel_size": 3, "stride": 2, "padding": 1},
+]
+
+
+@pytest.mark.parametrize("options", POOLS, ids=str)
+@pytest.mark.parametrize("x_shape", [(1, 1, 1, 1), (2, 7, 5, 3), (1, 11, 6, 17)])
+def test_pooling(options, x_shape, half):
+    if min(x_shape[1:3]) == 1 and options["kernel_size"] != 1:
+        options = options | {"padding": 1, "kernel_size": 2}
+    (x,) = half.numbers(5, x_shape)
+    y, index = ops.max_pool2d(x, **options)
+    expected, places = reference(ops.max_pool2d, x, **options)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(index, places)
+    (dy,) = half.numbers(6, y.shape)
+    dx, wanted, size = (
+        of(ops.max_pool2d_backward, given, index, x_shape, **options)
+        for of, given in ((called, dy), (reference, dy), (reference, abs(dy)))
+    )
+    half.assert_near(dx, wanted, size, roundings=9)
+    check(half, ops.avg_pool2d, x, roundings=11, **options)
+    check(half, ops.avg_pool2d_backward, dy, x_shape, roundings=11, **options)
+    check(half, ops.sum_pool2d, x, roundings=11, **options)
+    check(half, ops.global_avg_pool2d, x, roundings=np.prod(x_shape[1:3]) + 2)
+
+
+def called(operation, *given, **arguments):
+    return operation(*given, **arguments)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 10), (8, 33)])
+def test_softmax(shape, half):
+    x, dy = half.numbers(10, shape, shape)
+    y, expected = ops.softmax(x), reference(ops.softmax, x)
+    half.assert_near(y, expected, abs(expected) + 1, roundings=shape[-1] + 32)
+    size = abs(np.float64(dy)).sum(axis=-1, keepdims=True) + np.zeros(shape)
+    half.assert_near(
+        ops.softmax_backward(dy, y), reference(ops.softmax_backward, dy, y), size, roundings=shape[-1] + 32
+    )
+
+
+def test_every_half_is_read_exactly(half):
+    """What a kernel's sum of one element is: every finite half and both infinities."""
+    x = half.every()
+    x = x[~np.isnan(x)]
+    parts = np.full((1, x.size), np.nan, np.float32)
+    launch.launch("sum_rows", sums.strips(x.size, 1), x=x[None], parts=parts, rows=1, columns=x.size)
+    np.testing.assert_array_equal(parts[0], x.astype(np.float32))
+    assert np.isnan(sum_rows(np.array([[np.nan]], half.dtype)))
+
+
+def test_every_kind_of_float_is_rounded_to_the_nearest_half(half):
+    """What add_parts stores: between any two halves a little less and more than the middle, and the middle itself."""
+    high = np.arange(2**16, dtype=np.uint32) << 16
+    bits = np.concatenate([high | low for low in (0, 1, 0xFFF, 0x1000, 0x1001, 0x3000, 0x7FFF, 0x8000, 0x8001, 0xFFFF)])
+    parts = bits.view(np.float32)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(sums.add_parts(parts[None], parts.shape, half.dtype), half.rounded(parts))
+
+
+def test_instructions_do_what_stands_beside_them():
+    """On the CPU the two are one; on a GPU this compares them."""
+    np.testing.assert_array_equal(wrong_roundings(np, some_floats()), 0)
+    x, y = copied(np)
+    for size in range(3):
+        np.testing.assert_array_equal(y[size], x)
