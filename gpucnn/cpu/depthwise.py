@@ -1,7 +1,8 @@
 """Depthwise convolution: every channel has kernels of its own, so that there is no matrix product to gain.
 
-Images are held as (H, W, n, C): each tap is one multiplication and one addition of long rows, kernels repeated n times.
-Where Winograd's algorithm applies, 36 multiplications and its transforms take the place of 144 of each for 3x3.
+One kernel a channel is computed by compiled loops where there are any: see `direct`. Else images are held as
+(H, W, n, C): each tap is one multiplication and one addition of long rows, kernels repeated n times. Where Winograd's
+algorithm applies, 36 multiplications and its transforms take the place of 144 of each for 3x3.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 import numpy as np
 
 from gpucnn.backend import Array, Shape
-from gpucnn.cpu import winograd
+from gpucnn.cpu import compiled, direct, winograd
 from gpucnn.cpu.blocks import slices, summed
 from gpucnn.cpu.images import place
 from gpucnn.cpu.memory import empty
@@ -26,6 +27,9 @@ BLOCK_BYTES = 1 << 18
 
 def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> None:
     """Write the correlation of x (N, H, W, C) with w (C * multiplier, R, S, 1) to y, plus b."""
+    if _compiled(w.shape, x.shape):
+        direct.forward(x, w, b, window, y)
+        return
     if _by_winograd(w.shape, x.shape[3], window):
         _winograd_forward(x, w, b, window, y)
         return
@@ -46,6 +50,8 @@ def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> No
 
 def backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window) -> Array:
     """Return dw (C * multiplier, R, S, 1), the correlation of x with dy."""
+    if _compiled(w_shape, x.shape):
+        return direct.backward_weight(x, dy, w_shape, window)
     if _by_winograd(w_shape, x.shape[3], window):
         return _winograd_backward_weight(x, dy, w_shape, window)
     k, r, s, _ = w_shape
@@ -62,6 +68,11 @@ def backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window) -> Arra
 
     dw = summed(add, len(blocks), (r, s, k))
     return np.ascontiguousarray(dw.transpose(2, 0, 1)).reshape(w_shape)
+
+
+def _compiled(w_shape: Shape, x_shape: Shape) -> bool:
+    """Return whether compiled loops are used: one kernel a channel, and there is something to compute."""
+    return compiled.available() and w_shape[0] == x_shape[3] and math.prod(x_shape) > 0
 
 
 def _by_winograd(w_shape: Shape, channels: int, window: Window) -> bool:
