@@ -10,10 +10,12 @@ that it is compiled once for a machine, not at every start.
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 _wanted: ContextVar[bool] = ContextVar("compiled", default=True)
 
@@ -36,6 +38,15 @@ def using(wanted: bool) -> Iterator[None]:
 def available() -> bool:
     """Return whether compiled loops are to be used: numba is installed, and nobody turned them off."""
     return _wanted.get() and _installed()
+
+
+def module(name: str) -> Any:
+    """Return the module of this package that computes what the one of its name in `gpucnn.cpu` does, None without it.
+
+    >>> with using(False):
+    ...     module("batch_norm")
+    """
+    return importlib.import_module(f"{__name__}.{name}") if available() else None
 
 
 @functools.cache

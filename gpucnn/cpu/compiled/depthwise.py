@@ -1,19 +1,87 @@
 """Depthwise convolution with one kernel a channel: a tap is a product of long rows, with no copy but of the padding.
 
-Some rows of an image (H, W * C) at a time are laid out with their padding as `planes` (rows, stride, columns * C):
-plane t of a row holds its columns t, t + stride, t + 2 stride and so on, so that what a tap meets in a row of outputs
-is one run of numbers. taps (R, S, length) are kernels repeated for several columns, a part of the first-level cache.
+As `gpucnn.cpu.depthwise`, where there are as many kernels as channels. Some rows of an image (H, W * C) at a time are
+laid out with their padding as `planes` (rows, stride, columns * C): plane t of a row holds its columns t, t + stride,
+t + 2 stride and so on, so that what a tap meets in a row of outputs is one run of numbers. taps (R, S, length) are
+kernels repeated for several columns.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from gpucnn.backend import Array, Shape
+from gpucnn.cpu.blocks import slices, summed
 from gpucnn.cpu.compiled.jit import compiled
+from gpucnn.cpu.images import contiguous
+from gpucnn.cpu.memory import empty
+from gpucnn.cpu.threads import run
+from gpucnn.ops.window import Window
+
+LENGTH = 1024
+"""About how many numbers a row of repeated kernels has: those of 3x3 are 36 KB, most of the first-level cache."""
+
+BLOCK_BYTES = 1 << 20
+"""How large a block's outputs are: enough for waking another thread to pay."""
+
+PLANES_BYTES = 1 << 18
+"""How large those rows of an image are that are laid out at a time: they stay in the second-level cache."""
+
+
+def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> None:
+    """Write the correlation of x (N, H, W, C) with w (C, R, S, 1) to y (N, P, Q, C), which may be a view, plus b."""
+    (n, h, _, c), (p, q), blocks = x.shape, window.output, _blocks(y.shape)
+    repeat, images = max(1, LENGTH // c), x.reshape(n, h, -1)
+    taps, bias = np.tile(w[..., 0].transpose(1, 2, 0), repeat), np.zeros(repeat * c, np.float32)
+    if b is not None:
+        bias.reshape(repeat, c)[...] = b
+
+    def work(i: int) -> None:
+        seen = y[blocks[i]]
+        out = seen if seen.flags.c_contiguous else empty(seen.shape)
+        whole = out.reshape(len(out), p, q * c)
+        _forward(images[blocks[i]], taps, bias, _geometry(window), c, _planes(window, c), whole)
+        if out is not seen:
+            seen[...] = out
+
+    run(work, len(blocks))
+
+
+def backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window) -> Array:
+    """Return dw (C, R, S, 1), the correlation of x with dy (N, P, Q, C)."""
+    (c, r, s, _), (n, h), (p, q), blocks = w_shape, x.shape[:2], window.output, _blocks(dy.shape)
+    repeat, images, gradients = max(1, LENGTH // c), x.reshape(n, h, -1), dy.reshape(n, p, q * c)
+
+    def add(i: int, total: Array) -> None:
+        given = images[blocks[i]], gradients[blocks[i]]
+        _backward_weight(*given, _geometry(window), c, _planes(window, c), total)
+
+    dw = summed(add, len(blocks), (r, s, repeat * c)).reshape(r, s, repeat, c).sum(axis=2)
+    return contiguous(dw.transpose(2, 0, 1)).reshape(w_shape)
+
+
+def _geometry(window: Window) -> tuple[int, ...]:
+    return (*window.stride, *window.dilation, window.pads[0][0], window.pads[1][0])
+
+
+def _planes(window: Window, channels: int) -> Array:
+    """Return memory for as many rows of an image as are laid out at a time."""
+    (sh, sw), (dh, dw), (r, s), (p, q) = window.stride, window.dilation, window.kernel, window.output
+    columns, reach = q + (s - 1) * dw // sw, (r - 1) * dh + 1
+    most = max(reach, PLANES_BYTES // (4 * sw * columns * channels))
+    return empty((min((p - 1) * sh + reach, most), sw, columns * channels))
+
+
+def _blocks(y_shape: Shape) -> list[slice]:
+    return slices(y_shape[0], 4 * math.prod(y_shape[1:]), BLOCK_BYTES)
 
 
 @compiled
-def forward(x, taps, bias, geometry, channels, planes, y):  # type: ignore[no-untyped-def]
+def _forward(
+    x: Array, taps: Array, bias: Array, geometry: tuple[int, ...], channels: int, planes: Array, y: Array
+) -> None:
     """Write the correlation of images x (n, H, W * C) with taps to y (n, P, Q * C), plus bias (length,)."""
     sh, sw, dh, dw, top, left = geometry
     (kernel, across, length), width = taps.shape, y.shape[2]
@@ -39,7 +107,9 @@ def forward(x, taps, bias, geometry, channels, planes, y):  # type: ignore[no-un
 
 
 @compiled
-def _nine(a, b, c, start, sw, dw, channels, taps, bias, out):  # type: ignore[no-untyped-def]
+def _nine(
+    a: Array, b: Array, c: Array, start: int, sw: int, dw: int, channels: int, taps: Array, bias: Array, out: Array
+) -> None:
     """Write the sum of the products of 3x3 taps with three rows of planes, all nine at once: `out` is never read."""
     one, two = start + dw // sw * channels, start + 2 * dw // sw * channels
     a0, a1, a2 = a[0, start:], a[dw % sw, one:], a[2 * dw % sw, two:]
@@ -55,7 +125,9 @@ def _nine(a, b, c, start, sw, dw, channels, taps, bias, out):  # type: ignore[no
 
 
 @compiled
-def backward_weight(x, dy, geometry, channels, planes, total):  # type: ignore[no-untyped-def]
+def _backward_weight(
+    x: Array, dy: Array, geometry: tuple[int, ...], channels: int, planes: Array, total: Array
+) -> None:
     """Add the correlation of images x (n, H, W * C) with dy (n, P, Q * C), in long rows, to total (R, S, length)."""
     sh, sw, dh, dw, top, left = geometry
     (kernel, across, length), width = total.shape, dy.shape[2]
@@ -76,7 +148,7 @@ def backward_weight(x, dy, geometry, channels, planes, total):  # type: ignore[n
 
 
 @compiled
-def _place(image, first, channels, stride, left, planes):  # type: ignore[no-untyped-def]
+def _place(image: Array, first: int, channels: int, stride: int, left: int, planes: Array) -> None:
     """Write the rows of an image from `first` on, `left` columns of zeros before each, to planes."""
     height, width = image.shape[0], image.shape[1] // channels
     columns = planes.shape[2] // channels
