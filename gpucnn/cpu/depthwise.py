@@ -1,8 +1,8 @@
 """Depthwise convolution: every channel has kernels of its own, so that there is no matrix product to gain.
 
 One kernel a channel is computed by compiled loops where numba is installed: see `compiled.depthwise`. Else images are
-held as (H, W, n, C): each tap is one multiplication and one addition of long rows, kernels repeated n times. Where Winograd's
-algorithm applies, 36 multiplications and its transforms take the place of 144 of each for 3x3.
+held as (H, W, n, C): each tap is one multiplication and one addition of long rows, kernels repeated n times. Where
+Winograd's algorithm applies, 36 multiplications and its transforms take the place of 144 of each for 3x3.
 """
 
 from __future__ import annotations
