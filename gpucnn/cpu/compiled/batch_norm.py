@@ -24,10 +24,10 @@ from gpucnn.cpu.threads import run
 LENGTH = 1024
 """About how many numbers a long row has."""
 
-PIECE = 1 << 15
-"""About how many numbers a piece has: 128 KB."""
+PIECE = 1 << 16
+"""About how many numbers a piece has: 256 KB."""
 
-PIECES = 8
+PIECES = 4
 """How many pieces a thread takes at a time: enough for waking another one to pay."""
 
 
