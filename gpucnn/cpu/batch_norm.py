@@ -109,7 +109,7 @@ def _loops(x: Array) -> Any:
     require_float32(x)
     loops = module("batch_norm")
     if loops is None:
-        raise NotApplicable("numba is not installed")
+        raise NotApplicable("by compiled loops only")
     return loops
 
 

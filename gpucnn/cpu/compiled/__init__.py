@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.metadata
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,8 +37,8 @@ def using(wanted: bool) -> Iterator[None]:
 
 
 def available() -> bool:
-    """Return whether compiled loops are to be used: numba is installed, and nobody turned them off."""
-    return _wanted.get() and _installed()
+    """Return whether compiled loops are to be used: numba can be, and nobody turned them off."""
+    return _wanted.get() and not problem()
 
 
 def module(name: str) -> Any:
@@ -50,5 +51,20 @@ def module(name: str) -> Any:
 
 
 @functools.cache
-def _installed() -> bool:
-    return importlib.util.find_spec("numba") is not None
+def problem() -> str:
+    """Return why numba cannot be used, nothing where it can: it is imported to see."""
+    if importlib.util.find_spec("numba") is None:
+        return "numba is not installed"
+    try:
+        importlib.import_module("numba")
+    except Exception as error:  # what it needs may be missing or, NumPy above all, too new for it
+        return f"numba cannot be imported: {' '.join(str(error).split())}"
+    return ""
+
+
+def version() -> str | None:
+    """Return numba's version; None where it is not installed. Nothing is imported."""
+    try:
+        return importlib.metadata.version("numba")
+    except importlib.metadata.PackageNotFoundError:
+        return None
