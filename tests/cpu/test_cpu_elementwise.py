@@ -12,6 +12,7 @@ from gpucnn import ops
 from gpucnn.cpu.blocks import CHUNK, over, slices, summed
 from gpucnn.cpu.rows import Rows
 from gpucnn.dispatch import NotApplicable, recorded, using
+from gpucnn.random import Stream
 
 pytestmark = pytest.mark.usefixtures("way")
 
@@ -76,6 +77,28 @@ def test_activations_are_the_reference_bit_by_bit(shape, seed, layout):
         np.testing.assert_array_equal(y, expected)
     dx, expected = both(ops.relu_backward, held(dy, layout), x, held(ops.relu(x), layout))
     np.testing.assert_array_equal(dx, expected)
+
+
+@given(shapes, seeds, layouts, st.floats(0, 0.99), st.integers(0, 2**40))
+def test_dropout_is_the_reference_bit_by_bit(shape, seed, layout, rate, start):
+    x, dy = numbers(seed, shape, shape, dtype=np.float32)
+    stream = Stream(seed * 2**31 + 5, "3.dropout", seed % 1000)
+    with using("auto"):
+        y, mask = unchanged(ops.dropout, held(x, layout), rate, stream, start=start)
+        dx = unchanged(ops.dropout_backward, held(dy, layout), mask)
+    with using("reference"):
+        expected, kept = ops.dropout(x, rate, stream, start=start)
+    for one, other in zip((y, mask, dx), (expected, kept, dy * kept), strict=True):
+        np.testing.assert_array_equal(one, other, strict=True)
+
+
+def test_dropout_draws_in_chunks_from_one_stream(rng):
+    """Which begin and end anywhere in a block of four."""
+    x, stream = rng.standard_normal((7, 39_989)).astype(np.float32), Stream(1, "d", 2)
+    for start in range(4):
+        with using("auto"):
+            mask = ops.dropout(x, 0.3, stream, start=start)[1]
+        np.testing.assert_array_equal(mask > 0, stream.uniform(x.shape, start=start) >= np.float32(0.3))
 
 
 @given(shapes.filter(lambda s: s[0] > 0), seeds, layouts)

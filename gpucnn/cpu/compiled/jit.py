@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numba
 
@@ -16,9 +16,5 @@ order, which is the same at every call. Infinities and NaN stay what they are.""
 
 def compiled(function: F) -> F:
     """Compile a function over arrays and numbers at its first call."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FREEDOMS}
-    try:
-        made: F = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # nowhere to keep it: neither beside the source nor in the user's folder may files be written
-        made = numba.njit(**options)(function)
+    made: F = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=FREEDOMS)(function)
     return made
