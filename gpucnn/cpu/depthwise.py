@@ -49,6 +49,13 @@ def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> No
     run(work, len(blocks))
 
 
+def backward_data(dy: Array, w: Array, x_shape: Shape, window: Window) -> Array | None:
+    """Return dx, all phases of a stride at once, by compiled loops; None where these do not apply."""
+    loops = _compiled(w.shape, x_shape)
+    dx: Array | None = loops.backward_data(dy, w, x_shape, window) if loops else None
+    return dx
+
+
 def backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window) -> Array:
     """Return dw (C * multiplier, R, S, 1), the correlation of x with dy."""
     if loops := _compiled(w_shape, x.shape):

@@ -26,17 +26,17 @@ LENGTH = 1024
 BLOCK_BYTES = 1 << 20
 """How large a block's outputs are: enough for waking another thread to pay."""
 
-PLANES_BYTES = 1 << 18
+PLANES_BYTES = 1 << 19
 """How large those rows of an image are that are laid out at a time: they stay in the second-level cache."""
 
 
 def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> None:
     """Write the correlation of x (N, H, W, C) with w (C, R, S, 1) to y (N, P, Q, C), which may be a view, plus b."""
     (n, h, _, c), (p, q), blocks = x.shape, window.output, _blocks(y.shape)
-    repeat, images = max(1, LENGTH // c), x.reshape(n, h, -1)
-    taps, bias = np.tile(w[..., 0].transpose(1, 2, 0), repeat), np.zeros(repeat * c, np.float32)
+    images, taps = x.reshape(n, h, -1), _repeated(w)
+    bias = np.zeros(taps.shape[2], np.float32)
     if b is not None:
-        bias.reshape(repeat, c)[...] = b
+        bias.reshape(-1, c)[...] = b
 
     def work(i: int) -> None:
         seen = y[blocks[i]]
@@ -60,6 +60,26 @@ def backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window) -> Arra
 
     dw = summed(add, len(blocks), (r, s, repeat * c)).reshape(r, s, repeat, c).sum(axis=2)
     return contiguous(dw.transpose(2, 0, 1)).reshape(w_shape)
+
+
+def backward_data(dy: Array, w: Array, x_shape: Shape, window: Window) -> Array | None:
+    """Return dx (N, H, W, C) for dy (N, P, Q, C) and w (C, R, S, 1); None for images too large for the cache."""
+    (n, h, _, c), (p, q), planes = x_shape, window.output, _planes(window, x_shape[3])
+    if len(planes) < (p - 1) * window.stride[0] + (window.kernel[0] - 1) * window.dilation[0] + 1:
+        return None
+    dx, blocks, taps = empty(x_shape), _blocks(x_shape), _repeated(w)
+    given, out = dy.reshape(n, p, q * c), dx.reshape(n, h, -1)
+
+    def work(i: int) -> None:
+        _backward_data(given[blocks[i]], taps, _geometry(window), c, _planes(window, c), out[blocks[i]])
+
+    run(work, len(blocks))
+    return dx
+
+
+def _repeated(w: Array) -> Array:
+    """Return kernels (C, R, S, 1) as taps (R, S, length)."""
+    return np.tile(w[..., 0].transpose(1, 2, 0), max(1, LENGTH // len(w)))
 
 
 def _geometry(window: Window) -> tuple[int, ...]:
@@ -133,18 +153,72 @@ def _backward_weight(
     (kernel, across, length), width = total.shape, dy.shape[2]
     band = (planes.shape[0] - (kernel - 1) * dh - 1) // sh + 1
     for n in range(x.shape[0]):
-        for p in range(dy.shape[1]):
-            if p % band == 0:
-                _place(x[n], p * sh - top, channels, sw, left, planes)
-            row = p % band * sh
+        for begin in range(0, dy.shape[1], band):
+            _place(x[n], begin * sh - top, channels, sw, left, planes)
+            end = min(dy.shape[1], begin + band)
+            fours = begin + (end - begin) // 4 * 4
             for start in range(0, width, length):
-                gradients = dy[n, p, start : min(width, start + length)]
+                stop = min(width, start + length)
                 for r in range(kernel):
                     for s in range(across):
-                        seen = planes[row + r * dh, s * dw % sw, start + s * dw // sw * channels :]
-                        found = total[r, s]
-                        for z in range(gradients.size):
-                            found[z] += gradients[z] * seen[z]
+                        plane, of, found = s * dw % sw, start + s * dw // sw * channels, total[r, s]
+                        for p in range(begin, fours, 4):
+                            row = (p - begin) * sh + r * dh
+                            _add_four(dy[n], p, start, stop, planes, row, sh, plane, of, found)
+                        for p in range(fours, end):
+                            seen, given = planes[(p - begin) * sh + r * dh, plane, of:], dy[n, p, start:stop]
+                            for z in range(given.size):
+                                found[z] += given[z] * seen[z]
+
+
+@compiled
+def _add_four(
+    dy: Array, p: int, start: int, stop: int, planes: Array, row: int, stride: int, plane: int, of: int, found: Array
+) -> None:
+    """Add the products of four rows of dy with what a tap meets: the sums are read and written once for all four."""
+    a, b = planes[row, plane, of:], planes[row + stride, plane, of:]
+    c, d = planes[row + 2 * stride, plane, of:], planes[row + 3 * stride, plane, of:]
+    e, f, g, h = dy[p, start:stop], dy[p + 1, start:stop], dy[p + 2, start:stop], dy[p + 3, start:stop]
+    for z in range(e.size):
+        found[z] += e[z] * a[z] + f[z] * b[z] + g[z] * c[z] + h[z] * d[z]
+
+
+@compiled
+def _backward_data(dy: Array, taps: Array, geometry: tuple[int, ...], channels: int, planes: Array, dx: Array) -> None:
+    """Write to dx (n, H, W * C) what dy (n, P, Q * C) times the taps adds up to, first in planes of whole images."""
+    sh, sw, dh, dw, top, left = geometry
+    kernel, across, length = taps.shape
+    for n in range(len(dy)):
+        planes[:] = np.float32(0)
+        for p in range(dy.shape[1]):
+            for start in range(0, dy.shape[2], length):
+                given = dy[n, p, start : min(dy.shape[2], start + length)]
+                for r in range(kernel):
+                    for s in range(across):
+                        to = planes[p * sh + r * dh, s * dw % sw, start + s * dw // sw * channels :]
+                        tap = taps[r, s]
+                        for z in range(given.size):
+                            to[z] += tap[z] * given[z]
+        _take(planes, top, left, channels, dx[n])
+
+
+@compiled
+def _take(planes: Array, top: int, left: int, channels: int, image: Array) -> None:
+    """Write planes, without their padding, to an image (H, W * C); zeros where they do not reach."""
+    stride, columns = planes.shape[1], planes.shape[2] // channels
+    for h in range(len(image)):
+        row = image[h]
+        if h + top >= len(planes):
+            row[:] = np.float32(0)
+            continue
+        for w in range(row.size // channels):
+            to, q = w * channels, (w + left) // stride
+            plane = planes[h + top, (w + left) % stride]
+            if q >= columns:
+                row[to : to + channels] = np.float32(0)
+                continue
+            for z in range(channels):
+                row[to + z] = plane[q * channels + z]
 
 
 @compiled
