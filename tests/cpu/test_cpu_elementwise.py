@@ -12,6 +12,7 @@ from gpucnn import ops
 from gpucnn.cpu.blocks import CHUNK, over, slices, summed
 from gpucnn.cpu.rows import Rows
 from gpucnn.dispatch import NotApplicable, recorded, using
+from gpucnn.ops import activation
 from gpucnn.random import Stream
 
 pytestmark = pytest.mark.usefixtures("way")
@@ -43,6 +44,7 @@ def test_maxima_of_pairs_are_the_reference_bit_by_bit(shape, seed, layout, share
     np.testing.assert_array_equal(dx, expected)
 
 
+ACTIVATIONS = [name.removesuffix("_backward") for name in dir(activation) if name.endswith("_backward")]
 WINDOWS = [{"kernel_size": 3, "stride": 2, "padding": 1}, {"kernel_size": (1, 2)}, {"kernel_size": 2, "stride": 3}]
 
 
@@ -72,11 +74,24 @@ def test_maxima_of_any_windows_are_the_reference(shape, seed, layout, share, win
 def test_activations_are_the_reference_bit_by_bit(shape, seed, layout):
     x, dy = numbers(seed, shape, shape, dtype=np.float32)
     x[x < -1] = 0
-    for name in ("relu", "tanh"):
+    for name in ACTIVATIONS:
         y, expected = both(getattr(ops, name), held(x, layout))
         np.testing.assert_array_equal(y, expected)
-    dx, expected = both(ops.relu_backward, held(dy, layout), x, held(ops.relu(x), layout))
-    np.testing.assert_array_equal(dx, expected)
+        dx, expected = both(getattr(ops, f"{name}_backward"), held(dy, layout), x, held(y, layout))
+        np.testing.assert_array_equal(dx, expected)
+    for name, options in {"leaky_relu": {"slope": 0.3}, "elu": {"alpha": 0.7}}.items():
+        y, expected = both(getattr(ops, name), held(x, layout), **options)
+        np.testing.assert_array_equal(y, expected)
+
+
+def test_an_activation_is_one_decision(rng):
+    """However many chunks there are."""
+    x = rng.standard_normal((5, 7, 11, 131)).astype(np.float32)
+    with recorded() as decisions:
+        for name in ACTIVATIONS:
+            getattr(ops, f"{name}_backward")(x, x, getattr(ops, name)(x))
+    assert {decision.implementation for decision in decisions} == {"gpucnn.cpu"}
+    assert len(decisions) == 2 * len(ACTIVATIONS)
 
 
 @given(shapes, seeds, layouts, st.floats(0, 0.99), st.integers(0, 2**40))
