@@ -57,7 +57,7 @@ def test_it_is_the_reference(case, seed, layout, other, way):
 def test_images_are_laid_out_in_bands_of_rows(kernel, stride, dilation, monkeypatch, rng):
     """To the bit what comes of whole images: only where rows stand meanwhile is another."""
     pytest.importorskip("numba")
-    from gpucnn.cpu.compiled import depthwise as loops
+    from gpucnn.cpu.compiled import planes
 
     x, w = (rng.standard_normal(s).astype(np.float32) for s in ((2, 23, 9, 6), (6, kernel, kernel, 1)))
     options = {"stride": stride, "padding": 1, "dilation": dilation, "groups": 6}
@@ -67,8 +67,8 @@ def test_images_are_laid_out_in_bands_of_rows(kernel, stride, dilation, monkeypa
         return y, ops.conv2d_backward_weight(x, y, w.shape, **options)
 
     whole = passes()
-    rows = len(loops._planes(Window.over((23, 9), kernel, stride, 1, dilation), 6))
-    monkeypatch.setattr(loops, "PLANES_BYTES", 4 * 6 * 14 * 6)
-    assert len(loops._planes(Window.over((23, 9), kernel, stride, 1, dilation), 6)) < rows
+    rows = len(planes.planes_of(Window.over((23, 9), kernel, stride, 1, dilation), 6))
+    monkeypatch.setattr(planes, "BYTES", 4 * 6 * 14 * 6)
+    assert len(planes.planes_of(Window.over((23, 9), kernel, stride, 1, dilation), 6)) < rows
     for one, other in zip(whole, passes(), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -1,9 +1,8 @@
 """Depthwise convolution with one kernel a channel: a tap is a product of long rows, with no copy but of the padding.
 
-As `gpucnn.cpu.depthwise`, where there are as many kernels as channels. Some rows of an image (H, W * C) at a time are
-laid out with their padding as `planes` (rows, stride, columns * C): plane t of a row holds its columns t, t + stride,
-t + 2 stride and so on, so that what a tap meets in a row of outputs is one run of numbers. taps (R, S, length) are
-kernels repeated for several columns.
+As `gpucnn.cpu.depthwise`, where there are as many kernels as channels. Images (H, W * C) are laid out in planes, see
+`compiled.planes`, in which what a tap meets in a row of outputs is one run of numbers. taps (R, S, length) are kernels
+repeated for several columns.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import numpy as np
 from gpucnn.backend import Array, Shape
 from gpucnn.cpu.blocks import slices, summed
 from gpucnn.cpu.compiled.jit import compiled
+from gpucnn.cpu.compiled.planes import place, planes_of, take
 from gpucnn.cpu.images import contiguous
 from gpucnn.cpu.memory import empty
 from gpucnn.cpu.threads import run
@@ -25,9 +25,6 @@ LENGTH = 1024
 
 BLOCK_BYTES = 1 << 20
 """How large a block's outputs are: enough for waking another thread to pay."""
-
-PLANES_BYTES = 1 << 19
-"""How large those rows of an image are that are laid out at a time: they stay in the second-level cache."""
 
 
 def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> None:
@@ -42,7 +39,7 @@ def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> No
         seen = y[blocks[i]]
         out = seen if seen.flags.c_contiguous else empty(seen.shape)
         whole = out.reshape(len(out), p, q * c)
-        _forward(images[blocks[i]], taps, bias, _geometry(window), c, _planes(window, c), whole)
+        _forward(images[blocks[i]], taps, bias, _geometry(window), c, planes_of(window, c), whole)
         if out is not seen:
             seen[...] = out
 
@@ -56,7 +53,7 @@ def backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window) -> Arra
 
     def add(i: int, total: Array) -> None:
         given = images[blocks[i]], gradients[blocks[i]]
-        _backward_weight(*given, _geometry(window), c, _planes(window, c), total)
+        _backward_weight(*given, _geometry(window), c, planes_of(window, c), total)
 
     dw = summed(add, len(blocks), (r, s, repeat * c)).reshape(r, s, repeat, c).sum(axis=2)
     return contiguous(dw.transpose(2, 0, 1)).reshape(w_shape)
@@ -64,14 +61,14 @@ def backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window) -> Arra
 
 def backward_data(dy: Array, w: Array, x_shape: Shape, window: Window) -> Array | None:
     """Return dx (N, H, W, C) for dy (N, P, Q, C) and w (C, R, S, 1); None for images too large for the cache."""
-    (n, h, _, c), (p, q), planes = x_shape, window.output, _planes(window, x_shape[3])
+    (n, h, _, c), (p, q), planes = x_shape, window.output, planes_of(window, x_shape[3])
     if len(planes) < (p - 1) * window.stride[0] + (window.kernel[0] - 1) * window.dilation[0] + 1:
         return None
     dx, blocks, taps = empty(x_shape), _blocks(x_shape), _repeated(w)
     given, out = dy.reshape(n, p, q * c), dx.reshape(n, h, -1)
 
     def work(i: int) -> None:
-        _backward_data(given[blocks[i]], taps, _geometry(window), c, _planes(window, c), out[blocks[i]])
+        _backward_data(given[blocks[i]], taps, _geometry(window), c, planes_of(window, c), out[blocks[i]])
 
     run(work, len(blocks))
     return dx
@@ -84,14 +81,6 @@ def _repeated(w: Array) -> Array:
 
 def _geometry(window: Window) -> tuple[int, ...]:
     return (*window.stride, *window.dilation, window.pads[0][0], window.pads[1][0])
-
-
-def _planes(window: Window, channels: int) -> Array:
-    """Return memory for as many rows of an image as are laid out at a time."""
-    (sh, sw), (dh, dw), (r, s), (p, q) = window.stride, window.dilation, window.kernel, window.output
-    columns, reach = q + (s - 1) * dw // sw, (r - 1) * dh + 1
-    most = max(reach, PLANES_BYTES // (4 * sw * columns * channels))
-    return empty((min((p - 1) * sh + reach, most), sw, columns * channels))
 
 
 def _blocks(y_shape: Shape) -> list[slice]:
@@ -109,7 +98,7 @@ def _forward(
     for n in range(x.shape[0]):
         for p in range(y.shape[1]):
             if p % band == 0:
-                _place(x[n], p * sh - top, channels, sw, left, planes)
+                place(x[n], p * sh - top, channels, sw, left, planes)
             row = p % band * sh
             for start in range(0, width, length):
                 out = y[n, p, start : min(width, start + length)]
@@ -154,7 +143,7 @@ def _backward_weight(
     band = (planes.shape[0] - (kernel - 1) * dh - 1) // sh + 1
     for n in range(x.shape[0]):
         for begin in range(0, dy.shape[1], band):
-            _place(x[n], begin * sh - top, channels, sw, left, planes)
+            place(x[n], begin * sh - top, channels, sw, left, planes)
             end = min(dy.shape[1], begin + band)
             fours = begin + (end - begin) // 4 * 4
             for start in range(0, width, length):
@@ -199,49 +188,4 @@ def _backward_data(dy: Array, taps: Array, geometry: tuple[int, ...], channels: 
                         tap = taps[r, s]
                         for z in range(given.size):
                             to[z] += tap[z] * given[z]
-        _take(planes, top, left, channels, dx[n])
-
-
-@compiled
-def _take(planes: Array, top: int, left: int, channels: int, image: Array) -> None:
-    """Write planes, without their padding, to an image (H, W * C); zeros where they do not reach."""
-    stride, columns = planes.shape[1], planes.shape[2] // channels
-    for h in range(len(image)):
-        row = image[h]
-        if h + top >= len(planes):
-            row[:] = np.float32(0)
-            continue
-        for w in range(row.size // channels):
-            to, q = w * channels, (w + left) // stride
-            plane = planes[h + top, (w + left) % stride]
-            if q >= columns:
-                row[to : to + channels] = np.float32(0)
-                continue
-            for z in range(channels):
-                row[to + z] = plane[q * channels + z]
-
-
-@compiled
-def _place(image: Array, first: int, channels: int, stride: int, left: int, planes: Array) -> None:
-    """Write the rows of an image from `first` on, `left` columns of zeros before each, to planes."""
-    height, width = image.shape[0], image.shape[1] // channels
-    columns = planes.shape[2] // channels
-    for i in range(planes.shape[0]):
-        h = first + i
-        for t in range(stride):
-            plane = planes[i, t]
-            if h < 0 or h >= height:
-                plane[:] = np.float32(0)
-                continue
-            begin = min(columns, max(0, -((t - left) // stride)))
-            end = min(columns, max(begin, (width - 1 + left - t) // stride + 1))
-            plane[: begin * channels] = np.float32(0)
-            plane[end * channels :] = np.float32(0)
-            if stride == 1:
-                plane[begin * channels : end * channels] = image[h, (begin - left) * channels : (end - left) * channels]
-                continue
-            for q in range(begin, end):
-                of = (q * stride + t - left) * channels
-                seen, to = image[h, of : of + channels], plane[q * channels : (q + 1) * channels]
-                for z in range(channels):
-                    to[z] = seen[z]
+        take(planes, top, left, channels, dx[n])
