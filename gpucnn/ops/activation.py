@@ -46,7 +46,7 @@ def leaky_relu_backward(dy: Array, x: Array, y: Array, *, slope: float = 0.01) -
 @operation
 def sigmoid(x: Array) -> Array:
     """Return 1 / (1 + e^-x), as (1 + tanh(x/2)) / 2, which cannot overflow."""
-    return _sigmoid(x)
+    return _logistic(x)
 
 
 @operation
@@ -99,7 +99,7 @@ def softplus(x: Array) -> Array:
 @operation
 def softplus_backward(dy: Array, x: Array, y: Array) -> Array:
     """Return dy sigmoid(x)."""
-    dx: Array = dy * _sigmoid(x)
+    dx: Array = dy * _logistic(x)
     return dx
 
 
@@ -140,19 +140,19 @@ def gelu_backward(dy: Array, x: Array, y: Array) -> Array:
 @operation
 def silu(x: Array) -> Array:
     """Return x sigmoid(x), also called swish. Source: P. Ramachandran et al., arXiv:1710.05941."""
-    y: Array = x * _sigmoid(x)
+    y: Array = x * _logistic(x)
     return y
 
 
 @operation
 def silu_backward(dy: Array, x: Array, y: Array) -> Array:
     """Return dy (s + y (1 - s)) with s = sigmoid(x)."""
-    s = _sigmoid(x)
+    s = _logistic(x)
     dx: Array = dy * (s + y * (1 - s))
     return dx
 
 
-def _sigmoid(x: Array) -> Array:
+def _logistic(x: Array) -> Array:
     s: Array = _module(x).tanh(0.5 * x)
     s += 1
     s *= 0.5
