@@ -77,6 +77,28 @@ def operation(reference: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
+def composition(reference: Callable[P, R]) -> Callable[P, R]:
+    """Make a function that calls operations one itself, where the room of its arrays computes them all at once.
+
+    Elsewhere it is what it says, and each of the operations that it calls is dispatched.
+    """
+    file, name = reference.__module__.rpartition(".")[2], reference.__name__.lstrip("_")
+
+    @functools.wraps(reference)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        room = ROOMS.get(array_module(args[0]).__name__)
+        at_once = None if _impl.get() == "reference" else _find(room, file, name)
+        if at_once is not None:
+            try:
+                result: R = at_once(*args, **kwargs)
+                return _ran(Decision(name, str(room)), result)
+            except NotApplicable:
+                pass
+        return reference(*args, **kwargs)
+
+    return call
+
+
 @contextmanager
 def using(impl: Impl) -> Iterator[None]:
     """Choose implementations in this way while entered.

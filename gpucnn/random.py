@@ -17,10 +17,19 @@ import numpy as np
 
 from gpucnn.backend import Array, Shape
 
-_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
 _LOW = 0xFFFFFFFF
+
+
+def round_keys(seed: int) -> list[tuple[int, int]]:
+    """Return (k0, k1) for each of Philox' rounds.
+
+    >>> round_keys(1)[1] == (0x9E3779B9 + 1, 0xBB67AE85)
+    True
+    """
+    return [(seed + i * _KEY_STEPS[0] & _LOW, (seed >> 32) + i * _KEY_STEPS[1] & _LOW) for i in range(_ROUNDS)]
 
 
 def philox(counter: tuple[Any, Any, Any, Any], seed: int, xp: Any = np) -> Array:
@@ -33,13 +42,11 @@ def philox(counter: tuple[Any, Any, Any, Any], seed: int, xp: Any = np) -> Array
     ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
     """
     c0, c1, c2, c3 = xp.broadcast_arrays(*(xp.asarray(word, dtype=xp.uint64) for word in counter))
-    keys = [seed & _LOW, (seed >> 32) & _LOW]
-    for _ in range(_ROUNDS):
-        first, second = c0 * xp.uint64(_MULTIPLIERS[0]), c2 * xp.uint64(_MULTIPLIERS[1])
+    for keys in round_keys(seed):
+        first, second = c0 * xp.uint64(MULTIPLIERS[0]), c2 * xp.uint64(MULTIPLIERS[1])
         k0, k1 = xp.uint64(keys[0]), xp.uint64(keys[1])
         shift, low = xp.uint64(32), xp.uint64(_LOW)
         c0, c1, c2, c3 = (second >> shift) ^ c1 ^ k0, second & low, (first >> shift) ^ c3 ^ k1, first & low
-        keys = [(key + step) & _LOW for key, step in zip(keys, _KEY_STEPS, strict=True)]
     words: Array = xp.stack([c0, c1, c2, c3], axis=-1).astype(xp.uint32)
     return words
 
@@ -56,11 +63,16 @@ class Stream:
     purpose: str
     step: int = 0
 
+    @property
+    def number(self) -> int:
+        """The purpose as 32 bits, the last word of every counter."""
+        return zlib.crc32(self.purpose.encode())
+
     def at(self, indices: Any, count: int, xp: Any = np) -> Array:
         """Return `count` 32-bit words for each index, shape (len(indices), count): independent of its neighbours."""
         blocks = xp.arange(-(-count // 4), dtype=xp.uint64)[None, :]
         rows = xp.asarray(indices, dtype=xp.uint64)[:, None]
-        words = philox((rows, blocks, self.step, zlib.crc32(self.purpose.encode())), self.seed, xp)
+        words = philox((rows, blocks, self.step, self.number), self.seed, xp)
         bits: Array = words.reshape(len(rows), 4 * blocks.size)[:, :count]
         return bits
 

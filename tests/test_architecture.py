@@ -39,7 +39,7 @@ BELOW: dict[str, list[str]] = {
     "data": [*GROUND, "augment"],
     "config": [*GROUND, *PARTS, "cpu", "model", "data"],
     "training": [*GROUND, *PARTS, "ops", "model", "data", "config"],
-    "cli": [*GROUND, *PARTS, "cuda", "ops", "model", "data", "config", "training"],
+    "cli": [*GROUND, *PARTS, "cuda", "ops", "cpu", "model", "data", "config", "training"],
 }
 """The rooms, lowest first, and those that each may import from besides itself."""
 

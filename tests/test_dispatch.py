@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gpucnn import dispatch, ops
-from gpucnn.dispatch import NotApplicable, operation, recorded, using
+from gpucnn.dispatch import NotApplicable, composition, operation, recorded, using
 from gpucnn.errors import ArgumentError
 
 X = np.array([-1.0, 2.0])
@@ -102,4 +102,49 @@ def test_every_public_operation_is_dispatched(name):
     module = sys.modules[getattr(ops, name).__module__]
     inner = COMPOSED.get(name, name)
     core = getattr(module, f"_{inner}", None) or getattr(module, inner)
-    assert core.__code__ is operation(len).__code__, f"{name} does not go through @operation"
+    dispatched = operation(len).__code__, composition(len).__code__
+    assert core.__code__ in dispatched, f"{name} goes neither through @operation nor through @composition"
+
+
+def test_a_composition_is_the_operations_in_it_where_no_room_has_it():
+    """Each of them is dispatched, and with `fast` none of them is missed."""
+
+    def relu_twice(x):
+        return ops.relu(ops.relu(x))
+
+    relu_twice.__module__ = "gpucnn.ops.activation"
+    composed = composition(relu_twice)
+    x = np.array([-1.0, 2.0], np.float32)
+    with using("fast"), recorded() as decisions:
+        assert composed(x).tolist() == [0, 2]
+    assert [(d.operation, d.implementation) for d in decisions] == 2 * [("relu", "gpucnn.cpu")]
+
+
+def test_a_composition_is_computed_at_once_where_a_room_has_it(monkeypatch):
+    from gpucnn.cpu import activation
+
+    def refused_once(x):
+        calls.append(x)
+        if len(calls) == 1:
+            raise NotApplicable("not yet")
+        return "at once"
+
+    calls = []
+    monkeypatch.setattr(activation, "one_by_one", refused_once, raising=False)
+
+    def one_by_one(x):
+        return ops.relu(x)
+
+    one_by_one.__module__ = "gpucnn.ops.activation"
+    composed, x = composition(one_by_one), np.ones(2, np.float32)
+    with recorded() as decisions:
+        assert composed(x).tolist() == [1, 1]
+        assert composed(x) == "at once"
+        with using("reference"):
+            assert composed(x).tolist() == [1, 1]
+    assert [(d.operation, d.implementation) for d in decisions] == [
+        ("relu", "gpucnn.cpu"),
+        ("one_by_one", "gpucnn.cpu"),
+        ("relu", "reference"),
+    ]
+    assert len(calls) == 2

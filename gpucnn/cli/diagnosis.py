@@ -43,7 +43,13 @@ def diagnosis(device: str | None = None) -> Iterator[Finding]:
 
     device: that must work; without it, a machine that has no CuPy is sound.
     """
-    for subject, look in (("gpucnn", _gpucnn), ("Python", _python), ("NumPy", _numpy), ("CPU", _cpu)):
+    for subject, look in (
+        ("gpucnn", _gpucnn),
+        ("Python", _python),
+        ("NumPy", _numpy),
+        ("numba", _numba),
+        ("CPU", _cpu),
+    ):
         yield from _guarded(subject, look)
     yield from _guarded("CuPy", _cupy)
     if device:
@@ -81,6 +87,17 @@ def _numpy() -> Iterator[Finding]:
     blas: Any = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     library = f"{blas.get('name')} {blas.get('version')}"
     yield Finding("NumPy", "ok", f"{np.__version__}, {library}, {plural(blas_threads(), 'thread')}")
+
+
+def _numba() -> Iterator[Finding]:
+    from gpucnn.cpu import compiled
+
+    problem = compiled.problem()
+    if problem:
+        remedy = 'pip install --upgrade "gpucnn[cpu]"'
+        yield Finding("numba", "note", f"{problem}: float32 on the CPU is computed by NumPy alone, slower", remedy)
+    else:
+        yield Finding("numba", "ok", str(compiled.version()))
 
 
 def _cpu() -> Iterator[Finding]:

@@ -139,6 +139,9 @@ class Experiment(Section):
     reference, which is what a reader reads. fast: as auto, but what only the reference can do is an error."""
     numerics: Literal["fast", "exact"] = "fast"
     """exact: convolutions as sums of products only. fast: also by Winograd's algorithm, where that is faster."""
+    threads: PositiveInt | Literal["auto"] = "auto"
+    """Threads that compute on the CPU; float32 results do not depend on how many there are. auto: OMP_NUM_THREADS
+    where it is set, else one for each core that the process may use."""
     data: Data
     """The images."""
     model: Annotated[list[Spec[Layer]], MinLen(1)]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from gpucnn.backend import Device
 from gpucnn.config.experiment import Experiment
-from gpucnn.cpu import numerics
+from gpucnn.cpu import compiled, numerics, threads
 from gpucnn.dispatch import Decision, recorded, using
 from gpucnn.model import Model
+from gpucnn.problems import plural
 from gpucnn.random import Step
 
 IMAGES = 2
@@ -33,8 +34,23 @@ class Choice:
 @contextmanager
 def computing(experiment: Experiment) -> Iterator[None]:
     """Choose implementations as the experiment says while entered."""
-    with using(experiment.impl), numerics.using(experiment.numerics):
+    with ExitStack() as stack:
+        stack.enter_context(using(experiment.impl))
+        stack.enter_context(numerics.using(experiment.numerics))
+        if experiment.threads != "auto":
+            stack.enter_context(threads.limited(experiment.threads))
         yield
+
+
+def by_what(experiment: Experiment, device: Device) -> str:
+    """Return in words what computes an experiment on the CPU, `2 threads, numba 0.68.0`; nothing for a GPU."""
+    if device.kind != "cpu":
+        return ""
+    count = plural(threads.threads() if experiment.threads == "auto" else experiment.threads, "thread")
+    if experiment.impl == "reference" or experiment.precision != "float32":
+        return count
+    version = None if compiled.problem() else compiled.version()
+    return f"{count}, numba {version}" if version else f'{count}, NumPy only: pip install "gpucnn[cpu]" is faster'
 
 
 def implementations(experiment: Experiment, device: Device) -> list[Choice]:

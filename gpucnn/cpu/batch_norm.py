@@ -1,55 +1,71 @@
-"""Batch normalisation in three passes over memory forward and two backward, chunk by chunk, in threads."""
+"""Batch normalisation in three passes over memory forward and two backward, chunk by chunk, in threads.
+
+By compiled loops where numba is installed, which take a relu after it into their last pass.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from gpucnn.backend import Array
 from gpucnn.cpu.blocks import require_float32
+from gpucnn.cpu.compiled import module
 from gpucnn.cpu.images import contiguous
 from gpucnn.cpu.memory import empty
 from gpucnn.cpu.rows import Rows
+from gpucnn.dispatch import NotApplicable
+
+_Saved = tuple[Array, Array, Array, Array]
 
 
-def batch_norm_train(
-    x: Array, gamma: Array, beta: Array, eps: float
-) -> tuple[Array, Array, Array, tuple[Array, Array, Array]]:
-    """Return y, mean (C,), var (C,), and (x - mean, 1 / sqrt(var + eps), gamma)."""
+def batch_norm_train(x: Array, gamma: Array, beta: Array, eps: float) -> tuple[Array, Array, Array, _Saved]:
+    """Return y, mean (C,), var (C,), and (x, mean, 1 / sqrt(var + eps), gamma)."""
     require_float32(x)
-    rows = Rows(contiguous(x))
+    if loops := module("batch_norm"):
+        found: tuple[Array, Array, Array, _Saved] = loops.train(x, gamma, beta, eps, relu=False)
+        return found
+    x = contiguous(x)
+    rows = Rows(x)
     count = np.float32(rows.count)
     mean = rows.sums(lambda part, out: np.add.reduce(rows.part(rows.x, part), axis=0, out=out)) / count
-    deviation, means = empty(x.shape), rows.long(mean)
+    means = rows.long(mean)
 
     def deviate(part: slice, out: Array) -> None:
-        seen = np.subtract(rows.part(rows.x, part), means, out=rows.part(deviation, part))
-        np.add.reduce(np.square(seen, out=empty(seen.shape)), axis=0, out=out)
+        seen = _deviation(rows, x, means, part)
+        np.add.reduce(np.square(seen, out=seen), axis=0, out=out)
 
     var = rows.sums(deviate) / count
     inverse = (1.0 / np.sqrt(var + np.float32(eps))).astype(np.float32)
-    y = _scaled(rows, deviation, gamma * inverse, beta)
-    return y, mean, var, (deviation, inverse, gamma)
+    y = _scaled(x, mean, gamma * inverse, beta)
+    return y, mean, var, (x, mean, inverse, gamma)
 
 
 def batch_norm_eval(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float) -> Array:
     """Return y for statistics that are given."""
     require_float32(x)
-    scale = gamma / np.sqrt(var + np.float32(eps))
-    x = contiguous(x)
-    return _scaled(Rows(x), x, scale, beta - mean * scale)
+    if loops := module("batch_norm"):
+        y: Array = loops.evaluate(x, gamma, beta, mean, var, eps, relu=False)
+        return y
+    return _scaled(contiguous(x), mean, gamma / np.sqrt(var + np.float32(eps)), beta)
 
 
-def batch_norm_backward(dy: Array, saved: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+def batch_norm_backward(dy: Array, saved: _Saved) -> tuple[Array, Array, Array]:
     """Return dx, dgamma (C,) and dbeta (C,)."""
-    deviation, inverse, gamma = saved
-    require_float32(dy, deviation)
-    rows, deviation, dx = Rows(contiguous(dy)), contiguous(deviation), empty(dy.shape)
-    count = np.float32(rows.count)
+    x, mean, inverse, gamma = saved
+    require_float32(dy, x)
+    if loops := module("batch_norm"):
+        found: tuple[Array, Array, Array] = loops.backward(dy, saved, gamma, relu=False)
+        return found
+    rows, x, dx = Rows(contiguous(dy)), contiguous(x), empty(dy.shape)
+    count, means = np.float32(rows.count), rows.long(mean)
 
     def add(part: slice, out: Array) -> None:
         gradients = rows.part(rows.x, part)
         np.add.reduce(gradients, axis=0, out=out[0])
-        product = np.multiply(gradients, rows.part(deviation, part), out=empty(gradients.shape))
+        product = _deviation(rows, x, means, part)
+        product *= gradients
         np.add.reduce(product, axis=0, out=out[1])
 
     dbeta, dgamma = rows.sums(add, sums=2)
@@ -59,7 +75,8 @@ def batch_norm_backward(dy: Array, saved: tuple[Array, Array, Array]) -> tuple[A
     of_dy, of_deviation = rows.long(of_dy), rows.long(of_deviation)
 
     def work(part: slice) -> None:
-        result = np.multiply(rows.part(deviation, part), of_deviation, out=rows.part(dx, part))
+        result = np.subtract(rows.part(x, part), means, out=rows.part(dx, part))
+        result *= of_deviation
         result += np.multiply(rows.part(rows.x, part), of_dy, out=empty(result.shape))
         result += constant
 
@@ -67,12 +84,50 @@ def batch_norm_backward(dy: Array, saved: tuple[Array, Array, Array]) -> tuple[A
     return dx, dgamma, dbeta
 
 
-def _scaled(rows: Rows, x: Array, scale: Array, shift: Array) -> Array:
-    """Return x scale + shift."""
-    y, scales, shifts = empty(x.shape), rows.long(scale), rows.long(shift)
+def batch_norm_relu_train(
+    x: Array, gamma: Array, beta: Array, eps: float
+) -> tuple[Array, Array, Array, tuple[_Saved, Array, Array]]:
+    """Return relu(y), mean, var, and what the backward pass needs."""
+    y, mean, var, saved = _loops(x).train(x, gamma, beta, eps, relu=True)
+    return y, mean, var, (saved, beta, y)
+
+
+def batch_norm_relu_eval(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float) -> Array:
+    """Return relu(y) for statistics that are given."""
+    y: Array = _loops(x).evaluate(x, gamma, beta, mean, var, eps, relu=True)
+    return y
+
+
+def batch_norm_relu_backward(dy: Array, saved: tuple[_Saved, Array, Array]) -> tuple[Array, Array, Array]:
+    """Return dx, dgamma and dbeta."""
+    of_norm, beta, _ = saved
+    found: tuple[Array, Array, Array] = _loops(dy).backward(dy, of_norm, beta, relu=True)
+    return found
+
+
+def _loops(x: Array) -> Any:
+    require_float32(x)
+    loops = module("batch_norm")
+    if loops is None:
+        raise NotApplicable("by compiled loops only")
+    return loops
+
+
+def _deviation(rows: Rows, x: Array, means: Array, part: slice) -> Array:
+    """Return x - mean of some long rows."""
+    seen = rows.part(x, part)
+    deviation: Array = np.subtract(seen, means, out=empty(seen.shape))
+    return deviation
+
+
+def _scaled(x: Array, mean: Array, scale: Array, shift: Array) -> Array:
+    """Return (x - mean) scale + shift."""
+    rows, y = Rows(x), empty(x.shape)
+    means, scales, shifts = (rows.long(row) for row in (mean, scale, shift))
 
     def work(part: slice) -> None:
-        result = np.multiply(rows.part(x, part), scales, out=rows.part(y, part))
+        result = np.subtract(rows.part(x, part), means, out=rows.part(y, part))
+        result *= scales
         result += shifts
 
     rows.each(work)

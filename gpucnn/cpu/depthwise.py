@@ -1,17 +1,19 @@
 """Depthwise convolution: every channel has kernels of its own, so that there is no matrix product to gain.
 
-Images are held as (H, W, n, C): each tap is one multiplication and one addition of long rows, kernels repeated n times.
-Where Winograd's algorithm applies, 36 multiplications and its transforms take the place of 144 of each for 3x3.
+One kernel a channel is computed by compiled loops where numba is installed: see `compiled.depthwise`. Else images are
+held as (H, W, n, C): each tap is one multiplication and one addition of long rows, kernels repeated n times. Where
+Winograd's algorithm applies, 36 multiplications and its transforms take the place of 144 of each for 3x3.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from gpucnn.backend import Array, Shape
-from gpucnn.cpu import winograd
+from gpucnn.cpu import compiled, winograd
 from gpucnn.cpu.blocks import slices, summed
 from gpucnn.cpu.images import place
 from gpucnn.cpu.memory import empty
@@ -26,6 +28,9 @@ BLOCK_BYTES = 1 << 18
 
 def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> None:
     """Write the correlation of x (N, H, W, C) with w (C * multiplier, R, S, 1) to y, plus b."""
+    if loops := _compiled(w.shape, x.shape):
+        loops.forward(x, w, b, window, y)
+        return
     if _by_winograd(w.shape, x.shape[3], window):
         _winograd_forward(x, w, b, window, y)
         return
@@ -44,8 +49,18 @@ def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> No
     run(work, len(blocks))
 
 
+def backward_data(dy: Array, w: Array, x_shape: Shape, window: Window) -> Array | None:
+    """Return dx, all phases of a stride at once, by compiled loops; None where these do not apply."""
+    loops = _compiled(w.shape, x_shape)
+    dx: Array | None = loops.backward_data(dy, w, x_shape, window) if loops else None
+    return dx
+
+
 def backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window) -> Array:
     """Return dw (C * multiplier, R, S, 1), the correlation of x with dy."""
+    if loops := _compiled(w_shape, x.shape):
+        dw: Array = loops.backward_weight(x, dy, w_shape, window)
+        return dw
     if _by_winograd(w_shape, x.shape[3], window):
         return _winograd_backward_weight(x, dy, w_shape, window)
     k, r, s, _ = w_shape
@@ -62,6 +77,11 @@ def backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window) -> Arra
 
     dw = summed(add, len(blocks), (r, s, k))
     return np.ascontiguousarray(dw.transpose(2, 0, 1)).reshape(w_shape)
+
+
+def _compiled(w_shape: Shape, x_shape: Shape) -> Any:
+    """Return the module of compiled loops where it applies, else None: one kernel a channel, and images."""
+    return compiled.module("depthwise") if w_shape[0] == x_shape[3] and 0 not in x_shape else None
 
 
 def _by_winograd(w_shape: Shape, channels: int, window: Window) -> bool:

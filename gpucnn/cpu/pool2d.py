@@ -1,4 +1,4 @@
-"""Pooling in blocks of images: 2x2 maxima by comparing neighbours, other windows tap by tap."""
+"""Maxima of windows in blocks of images: of 2x2 by comparing neighbours, of any by compiled loops."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from gpucnn.backend import Array, Shape
 from gpucnn.cpu.blocks import require_float32, slices
+from gpucnn.cpu.compiled import module
 from gpucnn.cpu.images import contiguous
 from gpucnn.cpu.memory import empty
 from gpucnn.cpu.threads import run
@@ -17,10 +18,16 @@ from gpucnn.ops.window import Window
 BLOCK_BYTES = 1 << 20
 """How large the images of a block are."""
 
+FEWEST_CHANNELS = 32
+"""With fewer, the runs of numbers that compiled loops meet in gradients of 2x2 windows are too short."""
+
 
 def max_pool2d(x: Array, window: Window) -> tuple[Array, Array]:
-    """Return y (N, P, Q, C) and the index (N, P, Q, C) of the first maximum, uint8, for windows of 2x2 that touch."""
+    """Return y (N, P, Q, C) and the index (N, P, Q, C) of the first maximum."""
     require_float32(x)
+    if loops := module("pool2d"):
+        found: tuple[Array, Array] = loops.max_pool2d(x, window)
+        return found
     _require_pairs(window)
     x, (p, q), c = contiguous(x), window.output, x.shape[3]
     y, index = empty((len(x), p, q, c)), empty((len(x), p, q, c), np.uint8)
@@ -47,6 +54,9 @@ def max_pool2d(x: Array, window: Window) -> tuple[Array, Array]:
 def max_pool2d_backward(dy: Array, index: Array, x_shape: Shape, window: Window) -> Array:
     """Return dx (N, H, W, C): dy where the maximum stood."""
     require_float32(dy)
+    if (loops := module("pool2d")) and (dy.shape[3] >= FEWEST_CHANNELS or not _pairs(window)):
+        found: Array = loops.max_pool2d_backward(dy, index, x_shape, window)
+        return found
     _require_pairs(window)
     dy, index, dx, (p, q) = contiguous(dy), contiguous(index), empty(x_shape), window.output
     blocks = _blocks(x_shape)
@@ -73,8 +83,12 @@ def _choose(second: Array, lower: Array, index: Array) -> None:
 
 
 def _require_pairs(window: Window) -> None:
-    if window.kernel != (2, 2) or window.stride != (2, 2) or window.pads != ((0, 0), (0, 0)):
-        raise NotApplicable("windows of 2x2 with stride 2 and no padding only")
+    if not _pairs(window):
+        raise NotApplicable("without numba, windows of 2x2 with stride 2 and no padding only")
+
+
+def _pairs(window: Window) -> bool:
+    return window.kernel == window.stride == (2, 2) and window.pads == ((0, 0), (0, 0))
 
 
 def _blocks(x_shape: Shape) -> list[slice]:

@@ -42,6 +42,20 @@ def using(count: int) -> Iterator[None]:
         _count.reset(before)
 
 
+@contextmanager
+def limited(count: int) -> Iterator[None]:
+    """Compute with so many threads while entered, BLAS too where it is called from elsewhere than `run`."""
+    before = [library.num_threads for library in _blas()]
+    with using(count):
+        try:
+            for library in _blas():
+                library.set_num_threads(count)
+            yield
+        finally:
+            for library, threads_before in zip(_blas(), before, strict=True):
+                library.set_num_threads(threads_before)
+
+
 def threads() -> int:
     """Return how many threads compute: as `using` says, or else OMP_NUM_THREADS, or else one for each usable core."""
     return _count.get() or _given(os.environ.get("OMP_NUM_THREADS", "")) or cores()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-
 from gpucnn.backend import Array, array_module
 from gpucnn.cuda.launch import blocks, launch
 from gpucnn.random import Stream
@@ -17,7 +15,7 @@ def dropout(x: Array, rate: float, stream: Stream, start: int) -> tuple[Array, A
     launch(
         "dropout_forward", blocks(fours), x=x, y=y, mask=mask, count=x.size, rate=rate, scale=1 / (1 - rate),
         seed_low=stream.seed & 0xFFFFFFFF, seed_high=stream.seed >> 32 & 0xFFFFFFFF, step=stream.step,
-        purpose=zlib.crc32(stream.purpose.encode()), start=start,
+        purpose=stream.number, start=start,
     )  # fmt: skip
     return y, mask
 

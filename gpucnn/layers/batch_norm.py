@@ -32,21 +32,23 @@ class BatchNorm(Layer, name="batch_norm"):
         self.params = {"gamma": builder.constant(channels, 1.0), "beta": builder.constant(channels, 0.0)}
         self.state = {"mean": builder.array(channels, 0.0), "var": builder.array(channels, 1.0)}
 
-    def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
-        """Return y; while training, take the batch into the running statistics."""
+    def forward(self, x: Array, *, train: Step | None = None, relu: bool = False) -> tuple[Array, Any]:
+        """Return y, or relu(y); while training, take the batch into the running statistics."""
         gamma, beta = self.params["gamma"].value, self.params["beta"].value
         if train is None:
-            return ops.batch_norm_eval(x, gamma, beta, self.state["mean"], self.state["var"], self.eps), None
-        y, mean, var, saved = ops.batch_norm_train(x, gamma, beta, self.eps)
+            evaluate = ops.batch_norm_relu_eval if relu else ops.batch_norm_eval
+            return evaluate(x, gamma, beta, self.state["mean"], self.state["var"], self.eps), None
+        compute: Any = ops.batch_norm_relu_train if relu else ops.batch_norm_train
+        y, mean, var, saved = compute(x, gamma, beta, self.eps)
         count = x.size // x.shape[-1]
         for key, batch in {"mean": mean, "var": var * (count / (count - 1))}.items():
             self.state[key] *= 1 - self.momentum
             self.state[key] += self.momentum * batch
         return y, saved
 
-    def backward(self, dy: Array, saved: Any) -> Array:
+    def backward(self, dy: Array, saved: Any, *, relu: bool = False) -> Array:
         """Return dx, and add dgamma and dbeta."""
-        dx, dgamma, dbeta = ops.batch_norm_backward(dy, saved)
+        dx, dgamma, dbeta = (ops.batch_norm_relu_backward if relu else ops.batch_norm_backward)(dy, saved)
         self.params["gamma"].accumulate(dgamma)
         self.params["beta"].accumulate(dbeta)
         return dx

@@ -9,6 +9,8 @@ from typing import Any
 from gpucnn.backend import Array, Shape
 from gpucnn.errors import OutOfMemory
 from gpucnn.layers.base import Builder, Layer
+from gpucnn.layers.batch_norm import BatchNorm
+from gpucnn.layers.fused import NormRelu
 from gpucnn.layers.shapes import located
 from gpucnn.random import Step
 
@@ -19,7 +21,7 @@ class Chain:
     def __init__(self, layers: Sequence[Layer], period: int | None = None) -> None:
         self.layers = list(layers)
         self._period = period or len(self.layers)
-        self._computed = _in_order_of_computing(self.layers)
+        self._computed = _fused(_in_order_of_computing(self.layers))
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return what comes out for one image of `shape`; the ShapeError of a layer says which one it is."""
@@ -79,7 +81,7 @@ class Chain:
 class memory_for:  # noqa: N801 - a context, and cheaper than one made of a generator
     """While entered, memory that does not suffice is an OutOfMemory that names the layer."""
 
-    def __init__(self, layer: Layer) -> None:
+    def __init__(self, layer: Layer | NormRelu) -> None:
         self._layer = layer
 
     def __enter__(self) -> None: ...
@@ -101,6 +103,17 @@ def _in_order_of_computing(layers: Sequence[Layer]) -> list[Layer]:
         if (first.name, second.name) == ("relu", "max_pool2d"):
             order[i], order[i + 1] = second, first
     return order
+
+
+def _fused(layers: Sequence[Layer]) -> list[Layer | NormRelu]:
+    """Return layers, each batch_norm and the relu after it as one."""
+    found: list[Layer | NormRelu] = []
+    for layer in layers:
+        if layer.name == "relu" and found and isinstance(norm := found[-1], BatchNorm):
+            found[-1] = NormRelu(norm, layer)
+        else:
+            found.append(layer)
+    return found
 
 
 def _key(i: int, layer: Layer) -> str:

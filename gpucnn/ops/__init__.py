@@ -29,7 +29,14 @@ from gpucnn.ops.activation import (
     tanh_backward,
 )
 from gpucnn.ops.add import add
-from gpucnn.ops.batch_norm import batch_norm_backward, batch_norm_eval, batch_norm_train
+from gpucnn.ops.batch_norm import (
+    batch_norm_backward,
+    batch_norm_eval,
+    batch_norm_relu_backward,
+    batch_norm_relu_eval,
+    batch_norm_relu_train,
+    batch_norm_train,
+)
 from gpucnn.ops.binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_backward
 from gpucnn.ops.conv2d import (
     conv2d,
@@ -64,6 +71,9 @@ __all__ = [
     "avg_pool2d_backward",
     "batch_norm_backward",
     "batch_norm_eval",
+    "batch_norm_relu_backward",
+    "batch_norm_relu_eval",
+    "batch_norm_relu_train",
     "batch_norm_train",
     "binary_cross_entropy",
     "binary_cross_entropy_backward",

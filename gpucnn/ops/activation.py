@@ -46,10 +46,7 @@ def leaky_relu_backward(dy: Array, x: Array, y: Array, *, slope: float = 0.01) -
 @operation
 def sigmoid(x: Array) -> Array:
     """Return 1 / (1 + e^-x), as (1 + tanh(x/2)) / 2, which cannot overflow."""
-    y: Array = _module(x).tanh(0.5 * x)
-    y += 1
-    y *= 0.5
-    return y
+    return _logistic(x)
 
 
 @operation
@@ -95,14 +92,14 @@ def softplus(x: Array) -> Array:
     """Return log(1 + e^x), as max(x, 0) + log(1 + e^-|x|), which cannot overflow."""
     xp = _module(x)
     y: Array = xp.log1p(xp.exp(-xp.abs(x)))
-    y += relu(x)
+    y += xp.maximum(x, x.dtype.type(0))
     return y
 
 
 @operation
 def softplus_backward(dy: Array, x: Array, y: Array) -> Array:
     """Return dy sigmoid(x)."""
-    dx: Array = dy * sigmoid(x)
+    dx: Array = dy * _logistic(x)
     return dx
 
 
@@ -143,16 +140,23 @@ def gelu_backward(dy: Array, x: Array, y: Array) -> Array:
 @operation
 def silu(x: Array) -> Array:
     """Return x sigmoid(x), also called swish. Source: P. Ramachandran et al., arXiv:1710.05941."""
-    y: Array = x * sigmoid(x)
+    y: Array = x * _logistic(x)
     return y
 
 
 @operation
 def silu_backward(dy: Array, x: Array, y: Array) -> Array:
     """Return dy (s + y (1 - s)) with s = sigmoid(x)."""
-    s = sigmoid(x)
+    s = _logistic(x)
     dx: Array = dy * (s + y * (1 - s))
     return dx
+
+
+def _logistic(x: Array) -> Array:
+    s: Array = _module(x).tanh(0.5 * x)
+    s += 1
+    s *= 0.5
+    return s
 
 
 def _normal_cdf(x: Array) -> Array:

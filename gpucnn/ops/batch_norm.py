@@ -6,7 +6,8 @@ Over the M elements of a channel (all axes but the last):
     dbeta = sum dy      dgamma = sum dy xhat
     dx = gamma / sqrt(var + eps) (dy - dbeta / M - xhat dgamma / M)
 
-The variance is computed from deviations, never as E[x^2] - E[x]^2, which cancels.
+The variance is computed from deviations, never as E[x^2] - E[x]^2, which cancels. Backward needs x itself, which is
+there anyway, and the statistics.
 
 Source: S. Ioffe and C. Szegedy, "Batch Normalization", arXiv:1502.03167.
 """
@@ -16,16 +17,18 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gpucnn.backend import Array, array_module
-from gpucnn.dispatch import operation
+from gpucnn.dispatch import composition, operation
 from gpucnn.errors import ShapeError
+from gpucnn.ops.activation import relu, relu_backward
 from gpucnn.ops.checks import check_full
 from gpucnn.ops.sums import sum_rows
 
 
 class Saved(NamedTuple):
-    """What the backward pass needs: x - mean, 1 / sqrt(var + eps) and gamma."""
+    """What the backward pass needs: x, its mean, 1 / sqrt(var + eps) and gamma."""
 
-    deviation: Array
+    x: Array
+    mean: Array
     inverse: Array
     gamma: Array
 
@@ -40,9 +43,7 @@ def batch_norm_train(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> 
     >>> y.ravel(), mean, var
     (array([-1.,  1.]), array([2.]), array([1.]))
     """
-    _check(x, gamma, beta)
-    if x.size // x.shape[-1] < 2:
-        raise ShapeError(f"x has shape {x.shape}: batch_norm needs two or more elements a channel to train on")
+    _check(x, gamma, beta, train=True)
     y, mean, var, saved = _batch_norm_train(x, gamma, beta, eps)
     return y, mean, var, Saved(*saved)
 
@@ -50,7 +51,7 @@ def batch_norm_train(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> 
 @operation
 def _batch_norm_train(
     x: Array, gamma: Array, beta: Array, eps: float
-) -> tuple[Array, Array, Array, tuple[Array, Array, Array]]:
+) -> tuple[Array, Array, Array, tuple[Array, Array, Array, Array]]:
     count = x.size // x.shape[-1]
     mean = sum_rows(x) / count
     deviation = x - mean
@@ -58,7 +59,7 @@ def _batch_norm_train(
     inverse = 1.0 / array_module(x).sqrt(var + eps)
     y = deviation * (gamma * inverse)
     y += beta
-    return y, mean, var, (deviation, inverse, gamma)
+    return y, mean, var, (x, mean, inverse, gamma)
 
 
 def batch_norm_eval(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float = 1e-5) -> Array:
@@ -83,26 +84,86 @@ def _batch_norm_eval(x: Array, gamma: Array, beta: Array, mean: Array, var: Arra
 
 def batch_norm_backward(dy: Array, saved: Saved) -> tuple[Array, Array, Array]:
     """Return dx, dgamma (C,) and dbeta (C,), given dy and what `batch_norm_train` returned."""
-    check_full(dy=dy, deviation=saved.deviation)
-    if dy.shape != saved.deviation.shape:
-        raise ShapeError(f"dy has shape {dy.shape}: it must be that of x, {saved.deviation.shape}")
+    _check_dy(dy, saved)
     return _batch_norm_backward(dy, saved)
 
 
 @operation
 def _batch_norm_backward(dy: Array, saved: Saved) -> tuple[Array, Array, Array]:
-    deviation, inverse, gamma = saved
+    x, mean, inverse, gamma = saved
+    deviation = x - mean
     count = dy.size // dy.shape[-1]
     dbeta = sum_rows(dy)
     dgamma = sum_rows(dy * deviation) * inverse
-    dx = deviation * (-inverse * dgamma / count)
+    dx = deviation
+    dx *= -inverse * dgamma / count
     dx += dy
     dx -= dbeta / count
     dx *= gamma * inverse
     return dx, dgamma, dbeta
 
 
-def _check(x: Array, gamma: Array, beta: Array) -> None:
+def batch_norm_relu_train(
+    x: Array, gamma: Array, beta: Array, eps: float = 1e-5
+) -> tuple[Array, Array, Array, tuple[Saved, Array, Array]]:
+    """Return relu(y), mean and var of `batch_norm_train`, and what `batch_norm_relu_backward` needs.
+
+    >>> import numpy as np
+    >>> batch_norm_relu_train(np.array([[1.0], [3.0]]), np.ones(1), np.zeros(1), eps=0.0)[0].ravel()
+    array([0., 1.])
+    """
+    _check(x, gamma, beta, train=True)
+    y, mean, var, (saved, beta, y) = _batch_norm_relu_train(x, gamma, beta, eps)
+    return y, mean, var, (Saved(*saved), beta, y)
+
+
+@composition
+def _batch_norm_relu_train(
+    x: Array, gamma: Array, beta: Array, eps: float
+) -> tuple[Array, Array, Array, tuple[Saved, Array, Array]]:
+    y, mean, var, saved = batch_norm_train(x, gamma, beta, eps)
+    y = relu(y)
+    return y, mean, var, (saved, beta, y)
+
+
+def batch_norm_relu_eval(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float = 1e-5) -> Array:
+    """Return relu(y) of `batch_norm_eval`.
+
+    >>> import numpy as np
+    >>> one = np.ones(1)
+    >>> batch_norm_relu_eval(np.array([[2.0], [5.0]]), one, 0 * one, mean=3.5 * one, var=one, eps=0.0).ravel()
+    array([0. , 1.5])
+    """
+    _check(x, gamma, beta)
+    return _batch_norm_relu_eval(x, gamma, beta, mean, var, eps)
+
+
+@composition
+def _batch_norm_relu_eval(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float) -> Array:
+    return relu(batch_norm_eval(x, gamma, beta, mean, var, eps))
+
+
+def batch_norm_relu_backward(dy: Array, saved: tuple[Saved, Array, Array]) -> tuple[Array, Array, Array]:
+    """Return dx, dgamma (C,) and dbeta (C,), given dy and what `batch_norm_relu_train` returned."""
+    _check_dy(dy, saved[0])
+    return _batch_norm_relu_backward(dy, saved)
+
+
+@composition
+def _batch_norm_relu_backward(dy: Array, saved: tuple[Saved, Array, Array]) -> tuple[Array, Array, Array]:
+    of_norm, _, y = saved
+    return batch_norm_backward(relu_backward(dy, y, y), of_norm)
+
+
+def _check(x: Array, gamma: Array, beta: Array, train: bool = False) -> None:
     check_full(x=x, gamma=gamma, beta=beta)
     if x.ndim < 2 or gamma.shape != x.shape[-1:] or beta.shape != x.shape[-1:]:
         raise ShapeError(f"x {x.shape}, gamma {gamma.shape}, beta {beta.shape}: must be (N, ..., C), (C,), (C,)")
+    if train and x.size // x.shape[-1] < 2:
+        raise ShapeError(f"x has shape {x.shape}: batch_norm needs two or more elements a channel to train on")
+
+
+def _check_dy(dy: Array, saved: Saved) -> None:
+    check_full(dy=dy, x=saved.x)
+    if dy.shape != saved.x.shape:
+        raise ShapeError(f"dy has shape {dy.shape}: it must be that of x, {saved.x.shape}")

@@ -12,6 +12,7 @@ from typing import Any
 from gpucnn import ops
 from gpucnn.backend import Array
 from gpucnn.layers.base import Layer, Parameter
+from gpucnn.layers.fused import apart
 from gpucnn.model import Model
 from gpucnn.random import Step
 
@@ -43,7 +44,7 @@ def first_in_forward(model: Model, x: Array, step: Step) -> str | None:
     if count := _bad(x):
         return _words("the images of the batch", count, x)
     try:
-        with _watched(model.layers.walk()):
+        with apart(), _watched(model.layers.walk()):
             model.forward(x, train=step)
     except _Found as found:
         return str(found)

@@ -118,7 +118,7 @@ def header(info: RunInfo) -> list[str]:
     return [
         f"{info['name']}: {images}",
         f"network: {plural(info['layers'], 'layer')}, {info['parameters']:,} parameters",
-        f"device: {info['device']}" + (f", {plural(blas_threads(), 'thread')}" if info["device"] == "cpu" else ""),
+        f"device: {info['device']}" + (f", {info['by']}" if info["by"] else ""),
         f"run folder: {info['path']}",
     ]
 

@@ -16,11 +16,15 @@ from typing import Any, TypedDict
 
 
 class RunInfo(TypedDict):
-    """What is known when training starts. Epochs and steps count what was planned; `step` is where it starts."""
+    """What is known when training starts. Epochs and steps count what was planned; `step` is where it starts.
+
+    by: what computes on the CPU, in words; empty on a GPU.
+    """
 
     path: Path
     name: str
     device: str
+    by: str
     layers: int
     parameters: int
     train_images: int

@@ -14,6 +14,7 @@ from typing import Any
 from gpucnn.backend import Array, to_numpy
 from gpucnn.dispatch import Decision, recorded
 from gpucnn.layers.base import Layer
+from gpucnn.layers.fused import apart
 from gpucnn.losses.base import Loss
 from gpucnn.model import Model
 from gpucnn.random import Step, Stream
@@ -78,8 +79,9 @@ def feed(model: Model, loss: Loss, x: Array, labels: Array, step: Step) -> tuple
         for name in ("backward", "backward_params"):
             _hide(layer, name, _keeping(gradients, path, getattr(layer, name)))
     try:
-        scores, saved = model.forward(x, train=step)
-        model.backward(loss.backward(loss.forward(scores, labels)[1]), saved)
+        with apart():
+            scores, saved = model.forward(x, train=step)
+            model.backward(loss.backward(loss.forward(scores, labels)[1]), saved)
     finally:
         for layer in layers.values():
             for name in ("forward", "backward", "backward_params"):

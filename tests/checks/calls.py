@@ -251,7 +251,12 @@ def row_calls() -> Iterator[Call]:
         # A row of 2 may have a deviation of next to nothing, which 1 / sqrt(1e-3) makes 32 times as large.
         yield Call("batch_norm_train", str(shape), (x, gamma, beta, 1e-3), terms=16 * (rows + 64))
         yield Call("batch_norm_backward", str(shape), (dy, saved), terms=16 * (rows + 64))
-        yield Call("batch_norm_eval", str(shape), (x, gamma, beta, mean, np.abs(mean) + 0.1, 1e-3), terms=128)
+        given = (x, gamma, beta, mean, np.abs(mean) + 0.1, 1e-3)
+        yield Call("batch_norm_eval", str(shape), given, terms=128)
+        yield Call("batch_norm_relu_train", str(shape), (x, gamma, beta, 1e-3), terms=16 * (rows + 64))
+        saved = ops.batch_norm_relu_train(x, gamma, beta, 1e-3)[3]
+        yield Call("batch_norm_relu_backward", str(shape), (dy, saved), terms=16 * (rows + 64))
+        yield Call("batch_norm_relu_eval", str(shape), given, terms=128)
 
 
 def update_calls() -> Iterator[Call]:

@@ -202,3 +202,14 @@ def test_missing_kernels_and_damaged_data(capsys, no_cupy, monkeypatch):
         'note: matplotlib is not installed: runs draw no plots; remedy: pip install "gpucnn['
     )
     assert found["end"].startswith("2 problems")
+
+
+@pytest.mark.parametrize(("problem", "start"), [("", "ok: "), ("numba is not installed", "note: numba is not inst")])
+def test_numba_may_be_missing(capsys, monkeypatch, no_cupy, problem, start):
+    from gpucnn.cpu import compiled
+
+    monkeypatch.setattr(compiled, "problem", lambda: problem)
+    code, found = doctor(capsys)
+    assert code == 0
+    assert found["numba"].startswith(start)
+    assert ('remedy: pip install --upgrade "gpucnn[cpu]"' in found["numba"]) == bool(problem)

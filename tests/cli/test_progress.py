@@ -17,6 +17,7 @@ INFO = {
     "path": "runs/digits-1",
     "name": "digits",
     "device": "cpu",
+    "by": "3 threads, numba 0.68.0",
     "layers": 9,
     "parameters": 21_322,
     "train_images": 1_347,
@@ -60,8 +61,7 @@ def play(observer: Observer, **info) -> None:
     observer.finished({})
 
 
-def test_a_pipe_gets_plain_lines_on_stderr_alone(capsys, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+def test_a_pipe_gets_plain_lines_on_stderr_alone(capsys):
     with progress(quiet=False) as observer:
         assert type(observer) is Lines
         play(observer)
@@ -71,7 +71,7 @@ def test_a_pipe_gets_plain_lines_on_stderr_alone(capsys, monkeypatch):
         "a checkpoint is set aside",
         "digits: 1,347 training images, 90 validation images",
         "network: 9 layers, 21,322 parameters",
-        "device: cpu, 3 threads",
+        "device: cpu, 3 threads, numba 0.68.0",
         "run folder: runs/digits-1",
         "  epoch  train loss  train acc  val loss   val acc        lr  images/s     left",
         "    1/3      0.7123    81.25 %    0.5000  100.00 %  1.23e-05     9,123     0:00",

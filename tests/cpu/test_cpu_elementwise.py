@@ -12,6 +12,10 @@ from gpucnn import ops
 from gpucnn.cpu.blocks import CHUNK, over, slices, summed
 from gpucnn.cpu.rows import Rows
 from gpucnn.dispatch import NotApplicable, recorded, using
+from gpucnn.ops import activation
+from gpucnn.random import Stream
+
+pytestmark = pytest.mark.usefixtures("way")
 
 shapes = st.tuples(st.integers(0, 3), st.integers(2, 9), st.integers(2, 9), st.sampled_from([1, 3, 16, 33]))
 
@@ -40,15 +44,76 @@ def test_maxima_of_pairs_are_the_reference_bit_by_bit(shape, seed, layout, share
     np.testing.assert_array_equal(dx, expected)
 
 
+ACTIVATIONS = [name.removesuffix("_backward") for name in dir(activation) if name.endswith("_backward")]
+WINDOWS = [{"kernel_size": 3, "stride": 2, "padding": 1}, {"kernel_size": (1, 2)}, {"kernel_size": 2, "stride": 3}]
+
+
+@given(shapes, seeds, layouts, st.floats(0, 0.5), st.sampled_from(WINDOWS))
+def test_maxima_of_any_windows_are_the_reference(shape, seed, layout, share, window):
+    """Bit by bit, but for the order in which gradients of windows that overlap are added."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-2, 3, shape).astype(np.float32)
+    x[rng.random(shape) < share / 4] = np.nan
+    x[rng.random(shape) < share] = -np.inf
+    with using("auto"):
+        y, index = unchanged(ops.max_pool2d, held(x, layout), **window)
+    with using("reference"):
+        expected, where = ops.max_pool2d(x, **window)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(index, where)
+    assert (y.dtype, index.dtype) == (expected.dtype, where.dtype)
+    dy = rng.standard_normal(y.shape).astype(np.float32)
+    with using("auto"):
+        dx = unchanged(ops.max_pool2d_backward, held(dy, layout), index, shape, **window)
+    with using("reference"):
+        expected, size = (ops.max_pool2d_backward(np.float64(a), index, shape, **window) for a in (dy, abs(dy)))
+    assert_near(dx, expected, np.float32, size, 4)
+
+
 @given(shapes, seeds, layouts)
 def test_activations_are_the_reference_bit_by_bit(shape, seed, layout):
     x, dy = numbers(seed, shape, shape, dtype=np.float32)
     x[x < -1] = 0
-    for name in ("relu", "tanh"):
+    for name in ACTIVATIONS:
         y, expected = both(getattr(ops, name), held(x, layout))
         np.testing.assert_array_equal(y, expected)
-    dx, expected = both(ops.relu_backward, held(dy, layout), x, held(ops.relu(x), layout))
-    np.testing.assert_array_equal(dx, expected)
+        dx, expected = both(getattr(ops, f"{name}_backward"), held(dy, layout), x, held(y, layout))
+        np.testing.assert_array_equal(dx, expected)
+    for name, options in {"leaky_relu": {"slope": 0.3}, "elu": {"alpha": 0.7}}.items():
+        y, expected = both(getattr(ops, name), held(x, layout), **options)
+        np.testing.assert_array_equal(y, expected)
+
+
+def test_an_activation_is_one_decision(rng):
+    """However many chunks there are."""
+    x = rng.standard_normal((5, 7, 11, 131)).astype(np.float32)
+    with recorded() as decisions:
+        for name in ACTIVATIONS:
+            getattr(ops, f"{name}_backward")(x, x, getattr(ops, name)(x))
+    assert {decision.implementation for decision in decisions} == {"gpucnn.cpu"}
+    assert len(decisions) == 2 * len(ACTIVATIONS)
+
+
+@given(shapes, seeds, layouts, st.floats(0, 0.99), st.integers(0, 2**40))
+def test_dropout_is_the_reference_bit_by_bit(shape, seed, layout, rate, start):
+    x, dy = numbers(seed, shape, shape, dtype=np.float32)
+    stream = Stream(seed * 2**31 + 5, "3.dropout", seed % 1000)
+    with using("auto"):
+        y, mask = unchanged(ops.dropout, held(x, layout), rate, stream, start=start)
+        dx = unchanged(ops.dropout_backward, held(dy, layout), mask)
+    with using("reference"):
+        expected, kept = ops.dropout(x, rate, stream, start=start)
+    for one, other in zip((y, mask, dx), (expected, kept, dy * kept), strict=True):
+        np.testing.assert_array_equal(one, other, strict=True)
+
+
+def test_dropout_draws_in_chunks_from_one_stream(rng):
+    """Which begin and end anywhere in a block of four."""
+    x, stream = rng.standard_normal((7, 39_989)).astype(np.float32), Stream(1, "d", 2)
+    for start in range(4):
+        with using("auto"):
+            mask = ops.dropout(x, 0.3, stream, start=start)[1]
+        np.testing.assert_array_equal(mask > 0, stream.uniform(x.shape, start=start) >= np.float32(0.3))
 
 
 @given(shapes.filter(lambda s: s[0] > 0), seeds, layouts)
@@ -70,6 +135,33 @@ def test_batch_norm_is_the_reference(shape, seed, layout):
         scale = max(1.0, float(np.abs(want).max()), float(np.abs(expected[3].inverse).max()))
         np.testing.assert_allclose(got, want, rtol=0, atol=2e-5 * scale * (1 + np.abs(x).max()))
     assert [part.shape for part in saved] == [part.shape for part in expected[3]]
+
+
+@given(shapes.filter(lambda s: s[0] > 0), seeds, layouts)
+def test_batch_norm_with_relu_is_the_two(shape, seed, layout):
+    """To the bit forward; backward lets the very elements pass that forward did."""
+    x, dy, gamma, beta, mean = numbers(seed, shape, shape, shape[-1:], shape[-1:], shape[-1:], dtype=np.float32)
+    between, *statistics, kept = ops.batch_norm_train(x, gamma, beta)
+    y, *found, saved = unchanged(ops.batch_norm_relu_train, held(x, layout), gamma, beta)
+    np.testing.assert_array_equal(y, ops.relu(between))
+    for one, other in zip(found, statistics, strict=True):
+        np.testing.assert_array_equal(one, other)
+    still = unchanged(ops.batch_norm_relu_eval, held(x, layout), gamma, beta, mean, mean**2)
+    np.testing.assert_array_equal(still, ops.relu(ops.batch_norm_eval(x, gamma, beta, mean, mean**2)))
+    gradients = ops.batch_norm_relu_backward(held(dy, layout), saved)
+    for one, other in zip(gradients, ops.batch_norm_backward(dy * (y > 0), kept), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_relu_after_batch_norm_lets_the_same_pass_backward(rng):
+    """Of half a million elements around 0: what is recomputed is what was computed."""
+    x = (1e-6 * rng.standard_normal((64, 16, 16, 64))).astype(np.float32)
+    x[::2] += 1  # each half deviates by 0.5 from the mean, which normalised is 1
+    gamma = rng.standard_normal(64).astype(np.float32)
+    y, *_, saved = ops.batch_norm_relu_train(x, gamma, -gamma)
+    assert 0.2 < (y[::2] > 0).mean() < 0.8
+    dbeta = ops.batch_norm_relu_backward(np.ones_like(x), saved)[2]
+    np.testing.assert_array_equal(dbeta, (y > 0).sum(axis=(0, 1, 2)))
 
 
 def test_the_variance_does_not_cancel():
@@ -136,8 +228,9 @@ def test_float64_is_left_to_the_reference():
     assert [(d.implementation, d.reason) for d in decisions] == 3 * [("reference", "float32 only, not float64")]
 
 
-def test_other_windows_are_left_to_the_reference():
+def test_other_windows_are_left_to_the_reference_or_compiled(way):
     with recorded() as decisions:
         ops.max_pool2d(np.ones((1, 5, 5, 1), np.float32), 3)
-    assert decisions[0].reason == "windows of 2x2 with stride 2 and no padding only"
+    expected = "" if way == "compiled" else "without numba, windows of 2x2 with stride 2 and no padding only"
+    assert decisions[0].reason == expected
     assert issubclass(NotApplicable, Exception)

@@ -9,8 +9,10 @@ from gpucnn.cpu import memory
 from gpucnn.cpu.memory import Pool, size_class
 from gpucnn.cpu.threads import using
 from gpucnn.layers.activation import Relu
+from gpucnn.layers.batch_norm import BatchNorm
 from gpucnn.layers.conv2d import Conv2d
 from gpucnn.layers.dense import Dense
+from gpucnn.layers.dropout import Dropout
 from gpucnn.layers.flatten import Flatten
 from gpucnn.layers.pool2d import MaxPool2d
 from gpucnn.model import Model
@@ -79,9 +81,10 @@ def test_a_little_more_than_needed_will_do():
 
 
 def network() -> Model:
-    """Return a small network of the kind of LeNet."""
+    """Return a small network of the kind of LeNet, with what others have between its convolutions and its end."""
     convs = [Conv2d(16, 5, padding="same"), Relu(), MaxPool2d(), Conv2d(32, 5, padding="same"), Relu(), MaxPool2d()]
-    return Model([*convs, Flatten(), Dense(64), Relu(), Dense(10)], (28, 28, 1))
+    between = [Conv2d(32, 3, stride=2, padding=1, groups=32), BatchNorm(), Relu(), BatchNorm(), MaxPool2d(3, 2)]
+    return Model([*convs, *between, Flatten(), Dense(64), Relu(), Dropout(), Dense(10)], (28, 28, 1))
 
 
 def misses_of_steady_steps(x: np.ndarray, warm: int, count: int) -> int:
@@ -96,6 +99,7 @@ def misses_of_steady_steps(x: np.ndarray, warm: int, count: int) -> int:
     return memory.pool.misses - before
 
 
+@pytest.mark.usefixtures("way")
 def test_steady_steps_ask_for_no_memory(rng):
     """With several threads, how many blocks are under way at a time is chance, and now and then one more than ever."""
     x = rng.standard_normal((32, 28, 28, 1)).astype(np.float32)

@@ -181,8 +181,12 @@ def everything(rng: np.random.Generator) -> list[np.ndarray]:
     found += [ops.conv2d(x, w), ops.conv2d_backward_weight(x, ops.conv2d(x, w), w.shape)]
     y, mean, var, saved = ops.batch_norm_train(x, g, g)
     found += [y, mean, var, *ops.batch_norm_backward(x, saved), ops.batch_norm_eval(x, g, g, mean, var)]
-    y, index = ops.max_pool2d(x, 2)
-    found += [y, index, ops.max_pool2d_backward(y, index, x.shape, 2), ops.relu(x), ops.relu_backward(x, x, x)]
+    y, *_, kept = ops.batch_norm_relu_train(x, g, g)
+    found += [y, *ops.batch_norm_relu_backward(x, kept), ops.batch_norm_relu_eval(x, g, g, mean, var)]
+    for window in ({"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1}):
+        y, index = ops.max_pool2d(x, **window)
+        found += [y, index, ops.max_pool2d_backward(y, index, x.shape, **window)]
+    found += [ops.relu(x), ops.relu_backward(x, x, x)]
     a, b = normal(256, 2000), normal(600, 2000)
     y = ops.dense(a, b, normal(600))
     found += [y, ops.dense_backward_data(y, b), ops.dense_backward_weight(a, y), ops.dense_backward_bias(y)]
@@ -192,6 +196,7 @@ def everything(rng: np.random.Generator) -> list[np.ndarray]:
     return [*found, value, velocity]
 
 
+@pytest.mark.usefixtures("way")
 def test_bits_do_not_depend_on_the_number_of_threads():
     results = []
     for count in [*COUNTS, 3]:

@@ -5,15 +5,19 @@ blocks of work, where `available()` says so. None holds the interpreter's lock. 
 that it is compiled once for a machine, not at every start.
 
     jit         how all of them are compiled
+    planes      images laid out so that strides are runs of numbers
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
+import importlib.metadata
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 _wanted: ContextVar[bool] = ContextVar("compiled", default=True)
 
@@ -34,10 +38,34 @@ def using(wanted: bool) -> Iterator[None]:
 
 
 def available() -> bool:
-    """Return whether compiled loops are to be used: numba is installed, and nobody turned them off."""
-    return _wanted.get() and _installed()
+    """Return whether compiled loops are to be used: numba can be, and nobody turned them off."""
+    return _wanted.get() and not problem()
+
+
+def module(name: str) -> Any:
+    """Return the module of this package that computes what the one of its name in `gpucnn.cpu` does, None without it.
+
+    >>> with using(False):
+    ...     module("batch_norm")
+    """
+    return importlib.import_module(f"{__name__}.{name}") if available() else None
 
 
 @functools.cache
-def _installed() -> bool:
-    return importlib.util.find_spec("numba") is not None
+def problem() -> str:
+    """Return why numba cannot be used, nothing where it can: it is imported to see."""
+    if importlib.util.find_spec("numba") is None:
+        return "numba is not installed"
+    try:
+        importlib.import_module("numba")
+    except Exception as error:  # what it needs may be missing or, NumPy above all, too new for it
+        return f"numba cannot be imported: {' '.join(str(error).split())}"
+    return ""
+
+
+def version() -> str | None:
+    """Return numba's version; None where it is not installed. Nothing is imported."""
+    try:
+        return importlib.metadata.version("numba")
+    except importlib.metadata.PackageNotFoundError:
+        return None
