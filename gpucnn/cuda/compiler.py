@@ -7,7 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from gpucnn.backend import Array
 from gpucnn.cuda.sources import Kernel, source
+from gpucnn.cuda.tables import table
 from gpucnn.errors import DeviceError
 
 OPTIONS = ("-std=c++17",)
@@ -17,9 +21,23 @@ def compile_with_cupy(kernel: Kernel, dtype: str) -> Any:
     """Return a kernel for arrays of `dtype` on the current device; raises DeviceError where it does not compile."""
     cupy = importlib.import_module("cupy")
     try:
-        return _module(kernel.file, dtype, cupy.cuda.Device().id).get_function(kernel.name)
+        compiled = _module(kernel.file, dtype, cupy.cuda.Device().id).get_function(kernel.name)
     except cupy.cuda.compiler.CompileException as error:
         raise DeviceError(f"{kernel.file.name} does not compile for this device: {error}") from None
+    return _with_addresses(compiled) if any(p.many for p in kernel.parameters) else compiled
+
+
+def _with_addresses(compiled: Any) -> Any:
+    """Return a kernel that takes lists of arrays; the compiled one takes arrays of their addresses."""
+
+    def launching(grid: Any, block: Any, arguments: tuple[Any, ...], **options: Any) -> None:
+        compiled(grid, block, tuple(_addresses(a) if isinstance(a, list) else a for a in arguments), **options)
+
+    return launching
+
+
+def _addresses(arrays: list[Any]) -> Array:
+    return table(np.array([int(array.data.ptr) for array in arrays], np.uint64), arrays[0])
 
 
 @cache

@@ -249,15 +249,17 @@ def row_calls() -> Iterator[Call]:
 def update_calls() -> Iterator[Call]:
     """Yield steps of the optimizers, and sums."""
     yield Call("add", "(3, 97)", tuple(numbers((3, 97), (3, 97))), terms=1, linear=True)
-    value, grad, first, second = numbers((3, 97), (3, 97), (3, 97), (3, 97))
+    values, grads, firsts, seconds = (numbers((3, 97), (5,), (1, 1, 2)) for _ in range(4))
+    decayed = [True, False, True]
     for momentum, nesterov, decay in [(0.0, False, 0.1), (0.9, False, 0.0), (0.9, True, 0.1)]:
         options = {"lr": 0.3, "momentum": momentum, "nesterov": nesterov, "decay": decay}
-        velocity, changed = (first, (0, 2)) if momentum else (None, (0,))
-        yield Call("sgd_update", str(options), (value, grad, velocity), options, changed=changed)
+        velocities, changed = (firsts, (0, 2)) if momentum else (None, (0,))
+        yield Call("sgd_update", str(options), (values, grads, velocities, decayed), options, changed=changed)
     for decoupled, decay in [(False, 0.0), (False, 0.1), (True, 0.1)]:
         options = {"lr": 0.3, "step": 2, "beta1": 0.8, "beta2": 0.95, "eps": 1e-3}
         options |= {"decay": decay, "decoupled": decoupled}
-        yield Call("adam_update", str(options), (value, grad, first, second**2), options, 128, changed=(0, 2, 3))
+        lists = (values, grads, firsts, [np.square(array) for array in seconds])
+        yield Call("adam_update", str(options), (*lists, decayed), options, 128, changed=(0, 2, 3))
 
 
 def numbers(*shapes: tuple[int, ...]) -> list[np.ndarray]:

@@ -143,9 +143,16 @@ def install(monkeypatch: Any, kernels: Callable[[Any, str], Any] | None = None) 
 
 def _launching(run: Callable[..., None]) -> Callable[..., None]:
     def launching(grid: Any, block: Any, arguments: tuple[Any, ...], **options: Any) -> None:
-        run(grid, block, tuple(a.host if isinstance(a, ndarray) else a for a in arguments), **options)
+        run(grid, block, tuple(map(_hosted, arguments)), **options)
 
     return launching
+
+
+def _hosted(argument: Any) -> Any:
+    """Return what a kernel's argument holds: an array, a list of arrays, or a structure."""
+    if isinstance(argument, list):
+        return [array.host for array in argument]
+    return argument.host if isinstance(argument, ndarray) else argument
 
 
 def _calling(function: Callable[..., Any]) -> Callable[..., Any]:

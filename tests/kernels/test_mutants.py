@@ -72,9 +72,11 @@ def batch_norm() -> list[Any]:
 
 
 def steps(update: Callable[..., None], slots: int, **options: Any) -> list[Any]:
-    value, *remembered = (array.copy() for array in (X, *[abs(X)] * slots))
-    update(value, X[::-1].copy(), *remembered, **options)
-    return [value, *remembered]
+    """Of two arrays, one of several chunks and exempt from decay."""
+    large = np.resize(X, 5000)
+    values, *remembered = ([array.copy() for array in (X, large)], *([abs(X), abs(large)] for _ in range(slots)))
+    update(values, [X[::-1].copy(), large[::-1].copy()], *remembered, [True, False], **options)
+    return [array for arrays in (values, *remembered) for array in arrays]
 
 
 def nonfinite() -> list[Any]:
@@ -191,6 +193,13 @@ MUTANTS = [
     Mutant("dropout", "drawn.word[j]", "drawn.word[3 - j]", "dropout"),
     Mutant("update", "g + momentum * v", "g + v", "sgd"),
     Mutant("update", "sqrt(s) / root + eps", "sqrt(s + eps) / root", "adam"),
+    Mutant("update", "chunk.decayed ? decay", "true ? decay", "sgd"),
+    Mutant("update", "chunk.decayed ? decay", "true ? decay", "adam"),
+    Mutant("update", "i = chunk.begin + threadIdx.x", "i = threadIdx.x", "sgd"),
+    Mutant("update", "i < chunk.end", "i <= chunk.end", "sgd"),
+    Mutant("update", "i += THREADS", "i += THREADS - 1", "adam"),
+    Mutant("update", "chunks + 4 * blockIdx.x", "chunks", "sgd"),
+    Mutant("update", "squares[chunk.array]", "squares[0]", "adam"),
     Mutant("sums", "row < own.end", "row + 1 < own.end", "sum rows"),
     Mutant("sums", "c < columns ? part.end : 0", "part.end", "sum rows"),
     Mutant("sums", "lane == 0 && c < columns", "c < columns", "sum rows"),
