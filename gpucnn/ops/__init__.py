@@ -40,6 +40,7 @@ from gpucnn.ops.cross_entropy import cross_entropy, cross_entropy_backward
 from gpucnn.ops.dense import dense, dense_backward_bias, dense_backward_data, dense_backward_weight
 from gpucnn.ops.dropout import dropout, dropout_backward
 from gpucnn.ops.finite import count_nonfinite
+from gpucnn.ops.gather import gather
 from gpucnn.ops.pool2d import (
     avg_pool2d,
     avg_pool2d_backward,
@@ -78,6 +79,7 @@ __all__ = [
     "dropout_backward",
     "elu",
     "elu_backward",
+    "gather",
     "gelu",
     "gelu_backward",
     "global_avg_pool2d",

@@ -246,6 +246,33 @@ def row_calls() -> Iterator[Call]:
         yield Call("batch_norm_eval", str(shape), (x, gamma, beta, mean, np.abs(mean) + 0.1, 1e-3), terms=128)
 
 
+def gather_calls() -> Iterator[Call]:
+    """Yield batches from a data set."""
+    rng = np.random.default_rng(5)
+    labels, indices = rng.integers(0, 10, 7), np.array([6, 0, 3, 3])
+    for shape, changes, shifted in [((1, 1, 1), 0, False), ((5, 4, 3), 1, True), ((3, 7, 2), 3, True)]:
+        images = rng.integers(0, 256, (7, *shape)).astype(np.uint8)
+        frames = np.stack([some_frames(rng, 4, shape) for _ in range(max(1, changes))], axis=1)
+        scale, shift = numbers(shape[-1:], shape[-1:])
+        given = (images, labels, indices, frames[:, :changes], scale, shift if shifted else None)
+        yield Call("gather", f"{shape}, {changes} changes", given, terms=2)
+
+
+def some_frames(rng: np.random.Generator, count: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Return frames for images of `shape`, with every border, up to as far out as images can be mirrored."""
+    height, width = shape[:2]
+    return np.stack(
+        [
+            *(rng.integers(1 - size, size, count) for size in (height, width)),
+            rng.integers(0, 2, count),
+            np.arange(count) % 3,
+            rng.integers(0, 256, count),
+            *(rng.integers(low, size + 1, count) for size in (height, width) for low in (-2, 0)),
+        ],
+        axis=1,
+    ).astype(np.int32)
+
+
 def update_calls() -> Iterator[Call]:
     """Yield steps of the optimizers, and sums."""
     yield Call("add", "(3, 97)", tuple(numbers((3, 97), (3, 97))), terms=1, linear=True)
@@ -275,5 +302,6 @@ CALLS = [
     *elementwise_calls(),
     *row_calls(),
     *update_calls(),
+    *gather_calls(),
 ]
 """Of every public operation, at least one."""

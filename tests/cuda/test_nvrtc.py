@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from cushim import nvrtc
 
@@ -44,6 +46,15 @@ def test_nothing_is_computed_in_double_precision_for_float32(files):
     """A constant or a function that is double by mistake makes a kernel many times slower, and no less right."""
     assert ".f64" not in nvrtc.ptx(source(files, "float32"), "compute_90")
     assert ".f64" in nvrtc.ptx(source(files, "float64"), "compute_90")
+
+
+def test_a_batch_is_rounded_as_on_the_host(files):
+    """After the product and after the sum: fused, they would be rounded once."""
+    (file,) = (file for file in files if file.name == "gather.cu")
+    for dtype, short in (("float32", "f32"), ("float64", "f64")):
+        text = nvrtc.ptx(source([file], dtype), "compute_90")
+        assert re.search(rf"mul\.rn[.\w]*\.{short}", text)
+        assert not re.search(rf"fma[.\w]*\.{short}", text)
 
 
 @pytest.mark.usefixtures("files")

@@ -163,7 +163,7 @@ LISTS = {
     "past_the_end": ("y[b][t + b] = x[b][t];", r"outside argument 1\[1\]|written next to argument 1"),
     "to_an_input": ("((float*)x[b])[t] = 1;", r"write of read-only argument 0\[[01]\]"),
     "race": ("if (t < 32) y[1][t] = x[b][t];", r"race on argument 1\[1\] at byte 0: written by another block"),
-    "no_such_array": ("y[b][t] = x[b + 1][t];", r"read outside argument 0 \(16 bytes\)"),
+    "no_such_array": ("y[b][t] = x[b + 2][t];", r"read outside argument 0 \(16 bytes\)"),
 }
 """Kernels that take lists of two arrays, of 64 and of 32 numbers, a block each; and what is wrong with them."""
 

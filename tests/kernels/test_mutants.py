@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from checks.arrays import numbers
+from checks.calls import some_frames
 from cushim.expected import reference
 from cushim.module import KernelError, Module, Schedule
 
@@ -79,6 +80,14 @@ def steps(update: Callable[..., None], slots: int, **options: Any) -> list[Any]:
     return [array for arrays in (values, *remembered) for array in arrays]
 
 
+def gathered() -> list[Any]:
+    """Of images of several blocks; the one that comes last in the data set is the last in the batch, too."""
+    rng = np.random.default_rng(4)
+    images, indices = rng.integers(0, 256, (9, 5, 7, 3)).astype(np.uint8), np.array([3, 0, 0, 5, 8])
+    frames = np.stack([some_frames(rng, len(indices), images.shape[1:]) for _ in range(2)], axis=1)
+    return list(ops.gather(images, np.arange(9), indices, frames, *numbers(9, (3,), (3,), dtype="float32")))
+
+
 def nonfinite() -> list[Any]:
     return [count_nonfinite(np.repeat([0.0, np.nan, 1.0], [200, 80, 20]).astype(np.float32))]
 
@@ -106,6 +115,7 @@ RUNS: dict[str, Run] = {
     "adam": lambda: steps(adam_update, 2, lr=0.1, step=3, beta1=0.9, beta2=0.99, eps=0.1, decay=0.1, decoupled=False),
     "sum rows": lambda: [sum_rows(X)],
     "finite": nonfinite,
+    "gather": gathered,
 }
 
 
@@ -204,6 +214,19 @@ MUTANTS = [
     Mutant("sums", "c < columns ? part.end : 0", "part.end", "sum rows"),
     Mutant("sums", "lane == 0 && c < columns", "c < columns", "sum rows"),
     Mutant("sums", "parts[j * count + i]", "parts[j * count]", "sum rows"),
+    Mutant("gather", "if (e >= count) return;", "", "gather"),
+    Mutant("gather", "if (row == 0 && column == 0 && channel == 0) own_labels", "own_labels", "gather"),
+    Mutant("gather", "own_labels[n] = labels[index]", "own_labels[n] = labels[n]", "gather"),
+    Mutant("gather", "row < f.to_row", "row <= f.to_row", "gather"),
+    Mutant("gather", "2 * (size - 1) - at", "2 * size - 1 - at", "gather"),
+    Mutant("gather", "W - 1 - column", "column", "gather"),
+    Mutant("gather", "(row != i || column != j)", "row != i", "gather"),
+    Mutant("gather", "k >= 0 && !covered", "k >= 0", "gather"),
+    Mutant(
+        "gather", "int k = changes - 1; k >= 0 && !covered; --k", "int k = 0; k < changes && !covered; ++k", "gather"
+    ),
+    Mutant("gather", "[n * changes + k]", "[k]", "gather"),
+    Mutant("gather", "shift ? scaled + Acc(shift[channel])", "false ? scaled", "gather"),
     Mutant("finite", "atomicAdd(total, found)", "*total += found", "finite"),
     Mutant("finite", "i < count ? Acc(x[i]) : Acc(0)", "Acc(x[i])", "finite"),
     Mutant("finite", "  const Acc v", "  if (i >= count) return;\n  const Acc v", "finite"),
