@@ -25,7 +25,8 @@ def require_same(run: Any, before: Mapping[str, Any], now: Mapping[str, Any]) ->
             f"{run} was begun with other settings:\n"
             + "\n".join(differing)
             + "\nUse the run's own config.yaml, or begin a new run with another --run-dir and without --resume; "
-            "only name, device, impl, numerics, data.workers, data.on_device, the data set's path and training.* may change"
+            "only name, device, impl, numerics, data.workers, data.on_device, the data set's path and training.* may "
+            "change"
         )
 
 

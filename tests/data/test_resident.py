@@ -146,5 +146,5 @@ def test_memory_that_runs_out_while_images_are_copied_is_told(cuda, monkeypatch)
         raise MemoryError("cudaErrorMemoryAllocation")
 
     monkeypatch.setattr(cuda.xp, "empty", empty, raising=False)
-    with pytest.raises(OutOfMemory, match="the images take 0.00 GiB, too much for cuda:0"):
+    with pytest.raises(OutOfMemory, match=r"the images take 0.00 GiB, too much for cuda:0"):
         Resident.of(source(), cuda)

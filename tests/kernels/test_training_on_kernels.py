@@ -208,7 +208,7 @@ def test_images_that_do_not_fit_stay_on_the_host(cuda, folder, monkeypatch):
     gpucnn.train(CONFIG | with_data(), device="cuda", observer=told)
     assert len(told.messages) == 1
     assert "they take 0.00 GiB, more than 25%" in told.messages[0]
-    with pytest.raises(OutOfMemory, match="the images take 0.00 GiB, too much for cuda:0"):
+    with pytest.raises(OutOfMemory, match=r"the images take 0.00 GiB, too much for cuda:0"):
         trained("cuda", **with_data(on_device=True))
 
 
