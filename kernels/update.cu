@@ -7,23 +7,13 @@
 //
 // rate, root and keep are of the step and come from the host, in double precision before they are rounded.
 //
-// values, grads, ...: the addresses of the arrays. chunks: four numbers for each block, see Chunk. A block has a chunk
-// of one array, and a thread every 256th element of it.
+// values, grads, ...: the addresses of the arrays. A block has a chunk of one array, whose flag says whether weight
+// decay applies, and a thread every 256th element of it.
 //
 // Memory: limited by it. SGD reads w, g and v and writes w and v; Adam reads four arrays and writes three.
 //
 // Versions: this file, plain.
-#include "types.cuh"
-
-// The elements begin .. end - 1 of one array, to which weight decay applies or not.
-struct Chunk {
-  int array, begin, end;
-  bool decayed;
-  explicit __device__ Chunk(const int* chunks) {
-    const int* own = chunks + 4 * blockIdx.x;
-    array = own[0], begin = own[1], end = own[2], decayed = own[3];
-  }
-};
+#include "chunks.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 sgd_update(T* const* __restrict__ values, const T* const* __restrict__ grads,
@@ -33,7 +23,7 @@ sgd_update(T* const* __restrict__ values, const T* const* __restrict__ grads,
   T* __restrict__ value = values[chunk.array];
   const T* __restrict__ grad = grads[chunk.array];
   T* __restrict__ velocity = velocities ? velocities[chunk.array] : nullptr;
-  const Acc rate = chunk.decayed ? decay : Acc(0);
+  const Acc rate = chunk.flag ? decay : Acc(0);
   for (int i = chunk.begin + threadIdx.x; i < chunk.end; i += THREADS) {
     const Acc w = value[i], g = Acc(grad[i]) + rate * w;
     Acc change = g;
@@ -54,7 +44,7 @@ adam_update(T* const* __restrict__ values, const T* const* __restrict__ grads, T
   T *__restrict__ value = values[chunk.array], *__restrict__ mean = means[chunk.array];
   T* __restrict__ square = squares[chunk.array];
   const T* __restrict__ grad = grads[chunk.array];
-  const Acc kept = chunk.decayed ? keep : Acc(1), added = chunk.decayed ? decay : Acc(0);
+  const Acc kept = chunk.flag ? keep : Acc(1), added = chunk.flag ? decay : Acc(0);
   for (int i = chunk.begin + threadIdx.x; i < chunk.end; i += THREADS) {
     const Acc w = kept * Acc(value[i]), g = Acc(grad[i]) + added * w;
     const Acc m = beta1 * Acc(mean[i]) + rest1 * g, s = beta2 * Acc(square[i]) + rest2 * g * g;

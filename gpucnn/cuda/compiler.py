@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gpucnn.backend import Array
 from gpucnn.cuda.sources import Kernel, source
-from gpucnn.cuda.tables import table
 from gpucnn.errors import DeviceError
 
 OPTIONS = ("-std=c++17",)
@@ -31,13 +29,22 @@ def _with_addresses(compiled: Any) -> Any:
     """Return a kernel that takes lists of arrays; the compiled one takes arrays of their addresses."""
 
     def launching(grid: Any, block: Any, arguments: tuple[Any, ...], **options: Any) -> None:
-        compiled(grid, block, tuple(_addresses(a) if isinstance(a, list) else a for a in arguments), **options)
+        device = importlib.import_module("cupy").cuda.Device().id
+        given = (
+            _addresses(tuple(array.data.ptr for array in a), device) if isinstance(a, list) else a for a in arguments
+        )
+        compiled(grid, block, tuple(given), **options)
 
     return launching
 
 
-def _addresses(arrays: list[Any]) -> Array:
-    return table(np.array([int(array.data.ptr) for array in arrays], np.uint64), arrays[0])
+@lru_cache(maxsize=64)
+def _addresses(addresses: tuple[int, ...], device: int) -> Any:
+    """Return addresses as an array on a device, the current one.
+
+    They are copied there once: arrays keep their memory, or the pool hands out the same again in the next step.
+    """
+    return importlib.import_module("cupy").asarray(np.array(addresses, np.uint64))
 
 
 @cache

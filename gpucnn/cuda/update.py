@@ -1,21 +1,13 @@
-"""Steps of optimizers by the kernels in update.cu: one launch changes all weights, and what is remembered of them.
-
-The arrays are cut into chunks, and a block has one of them: the table of chunks says which.
-"""
+"""Steps of optimizers by the kernels in update.cu: one launch changes all weights, and what is remembered of them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from gpucnn.backend import Array
+from gpucnn.cuda.chunks import chunk_table
 from gpucnn.cuda.launch import launch
-from gpucnn.cuda.tables import table
-
-CHUNK = 2048
-"""Elements that a block updates: enough for its threads to have several each."""
 
 
 def sgd_update(
@@ -42,13 +34,3 @@ def adam_update(
         beta1=beta1, rest1=1 - beta1, beta2=beta2, rest2=1 - beta2, eps=eps,
         decay=0.0 if decoupled else decay, keep=1 - lr * decay if decoupled else 1.0,
     )  # fmt: skip
-
-
-def chunk_table(arrays: Sequence[Array], decayed: Sequence[bool]) -> Array:
-    """Return a row for each chunk: which array it is of, its first element and the one after its last, if it decays."""
-    rows = [
-        (i, begin, min(begin + CHUNK, array.size), decays)
-        for i, (array, decays) in enumerate(zip(arrays, decayed, strict=True))
-        for begin in range(0, array.size, CHUNK)
-    ]
-    return table(np.array(rows, np.int32).reshape(-1, 4), arrays[0])

@@ -89,7 +89,9 @@ def gathered() -> list[Any]:
 
 
 def nonfinite() -> list[Any]:
-    return [count_nonfinite(np.repeat([0.0, np.nan, 1.0], [200, 80, 20]).astype(np.float32))]
+    """Of a short array and one of several chunks."""
+    long = np.repeat([0.0, np.nan, 1.0, np.inf], [2000, 80, 20, 3]).astype(np.float32)
+    return [count_nonfinite(np.ones(3, np.float32), long)]
 
 
 RUNS: dict[str, Run] = {
@@ -203,8 +205,8 @@ MUTANTS = [
     Mutant("dropout", "drawn.word[j]", "drawn.word[3 - j]", "dropout"),
     Mutant("update", "g + momentum * v", "g + v", "sgd"),
     Mutant("update", "sqrt(s) / root + eps", "sqrt(s + eps) / root", "adam"),
-    Mutant("update", "chunk.decayed ? decay", "true ? decay", "sgd"),
-    Mutant("update", "chunk.decayed ? decay", "true ? decay", "adam"),
+    Mutant("update", "chunk.flag ? decay", "true ? decay", "sgd"),
+    Mutant("update", "chunk.flag ? decay", "true ? decay", "adam"),
     Mutant("update", "i = chunk.begin + threadIdx.x", "i = threadIdx.x", "sgd"),
     Mutant("update", "i < chunk.end", "i <= chunk.end", "sgd"),
     Mutant("update", "i += THREADS", "i += THREADS - 1", "adam"),
@@ -228,9 +230,9 @@ MUTANTS = [
     Mutant("gather", "[n * changes + k]", "[k]", "gather"),
     Mutant("gather", "shift ? scaled + Acc(shift[channel])", "false ? scaled", "gather"),
     Mutant("finite", "atomicAdd(total, found)", "*total += found", "finite"),
-    Mutant("finite", "i < count ? Acc(x[i]) : Acc(0)", "Acc(x[i])", "finite"),
-    Mutant("finite", "  const Acc v", "  if (i >= count) return;\n  const Acc v", "finite"),
-    Mutant("finite", "threadIdx.x == 0 && found", "found", "finite"),
+    Mutant("finite", "i < chunk.end", "i <= chunk.end", "finite"),
+    Mutant("finite", "arrays[chunk.array]", "arrays[0]", "finite"),
+    Mutant("finite", "!(v - v == 0)", "v != v", "finite"),
 ]
 
 
@@ -319,9 +321,8 @@ def test_every_mutant_is_caught(modules, mutated, mutant):
     ("old", "told"),
     [
         ("if (i >= g.N * g.P * g.Q * g.K) return;", "outside argument"),
-        ("atomicAdd(total, found)", "race on argument 1 at byte 0: written by another block"),
+        ("atomicAdd(total, found)", "race on argument 1 at byte 0: "),
         ("if (lane() == 0) losses", "race on argument"),
-        ("  const Acc v", "a thread leaves while others wait at a barrier"),
         ("(warp_row() >= rows)", "deadlock"),
         ("  __syncthreads();\n  for", r"of shared memory.* at tile.cuh:\d+"),
         ("      __syncthreads();\n    }", r"of shared memory.* at tile.cuh:\d+"),
