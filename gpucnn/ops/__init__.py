@@ -7,6 +7,7 @@ needs the trainer:
     dx = ops.conv2d_backward_data(dy, w, x.shape, stride=2, padding="same")
 """
 
+from gpucnn.ops.accuracy import count_correct
 from gpucnn.ops.activation import (
     elu,
     elu_backward,
@@ -68,6 +69,7 @@ __all__ = [
     "conv2d_backward_data",
     "conv2d_backward_weight",
     "conv2d_output_shape",
+    "count_correct",
     "count_nonfinite",
     "cross_entropy",
     "cross_entropy_backward",

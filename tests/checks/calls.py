@@ -273,6 +273,13 @@ def some_frames(rng: np.random.Generator, count: int, shape: tuple[int, ...]) ->
     ).astype(np.int32)
 
 
+def accuracy_calls() -> Iterator[Call]:
+    """Yield scores, with many equal ones, and labels."""
+    for shape in [(1, 1), (9, 33), (57, 10)]:
+        scores, labels = np.round(numbers(shape)[0]), np.arange(shape[0]) % shape[1]
+        yield Call("count_correct", str(shape), (scores, labels))
+
+
 def update_calls() -> Iterator[Call]:
     """Yield steps of the optimizers, and sums."""
     yield Call("add", "(3, 97)", tuple(numbers((3, 97), (3, 97))), terms=1, linear=True)
@@ -303,5 +310,6 @@ CALLS = [
     *row_calls(),
     *update_calls(),
     *gather_calls(),
+    *accuracy_calls(),
 ]
 """Of every public operation, at least one."""

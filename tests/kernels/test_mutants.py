@@ -48,6 +48,10 @@ V = numbers(3, (8, 3, 3, 1), dtype="float32")[0]
 DV = numbers(4, ops.conv2d_output_shape(X.shape, V.shape, **DEPTHWISE), dtype="float32")[0]
 POOL: dict[str, Any] = {"kernel_size": (3, 2), "stride": (2, 1), "padding": ((1, 0), (0, 1))}
 SCORES, LABELS = numbers(5, (9, 37), dtype="float32")[0], np.arange(9)
+RATED = np.round(numbers(10, (57, 37), dtype="float32")[0])
+FIRST = RATED.argmax(axis=1)  # of the largest scores of each row; then the last of them; then the first on the left
+LAST = 36 - RATED[:, ::-1].argmax(axis=1)
+LEFT = RATED[:, :29].argmax(axis=1)
 WHOLE = np.round(X)  # many equal numbers
 WHOLE[0, 3, 3, 1] = np.nan
 
@@ -118,6 +122,7 @@ RUNS: dict[str, Run] = {
     "sum rows": lambda: [sum_rows(X)],
     "finite": nonfinite,
     "gather": gathered,
+    "accuracy": lambda: [ops.count_correct(RATED, labels) for labels in (FIRST, LAST, LEFT)],
 }
 
 
@@ -216,6 +221,14 @@ MUTANTS = [
     Mutant("sums", "c < columns ? part.end : 0", "part.end", "sum rows"),
     Mutant("sums", "lane == 0 && c < columns", "c < columns", "sum rows"),
     Mutant("sums", "parts[j * count + i]", "parts[j * count]", "sum rows"),
+    Mutant("accuracy", "n < rows ? labels[n] : -1", "labels[n]", "accuracy"),
+    Mutant("accuracy", "x == y && k < l", "x == y && k > l", "accuracy"),
+    Mutant("accuracy", "scores + n * columns", "scores", "accuracy"),
+    Mutant("accuracy", "k < columns", "k < columns - 8", "accuracy"),
+    Mutant("accuracy", "warp_max(right ? Acc(0) : Acc(1)) == 0", "right", "accuracy"),
+    Mutant("accuracy", "right && lane() == 0", "right", "accuracy"),
+    Mutant("accuracy", "atomicAdd(total, found)", "*total += found", "accuracy"),
+    Mutant("accuracy", "threadIdx.x == 0 && found", "found", "accuracy"),
     Mutant("gather", "if (e >= count) return;", "", "gather"),
     Mutant("gather", "if (row == 0 && column == 0 && channel == 0) own_labels", "own_labels", "gather"),
     Mutant("gather", "own_labels[n] = labels[index]", "own_labels[n] = labels[n]", "gather"),
