@@ -99,9 +99,13 @@ class Device:
         """Return in words how much memory is free; nothing for the CPU, whose memory is everyone's."""
         if self.kind == "cpu":
             return ""
-        free, total = self.xp.cuda.Device(self.index).mem_info
-        free += self.xp.get_default_memory_pool().free_bytes()
-        return f" ({free / 2**30:.2f} of {total / 2**30:.2f} GiB free on {self})"
+        total = self.xp.cuda.Device(self.index).mem_info[1]
+        return f" ({self.free_memory() / 2**30:.2f} of {total / 2**30:.2f} GiB free on {self})"
+
+    def free_memory(self) -> int:
+        """Return how many bytes are free on a CUDA device, those that its pool holds and nothing uses among them."""
+        free = self.xp.cuda.Device(self.index).mem_info[0]
+        return int(free + self.xp.get_default_memory_pool().free_bytes())
 
     def release(self) -> None:
         """Give memory that the pool holds and nothing uses back to the device."""

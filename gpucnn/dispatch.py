@@ -60,8 +60,7 @@ def operation(reference: Callable[P, R]) -> Callable[P, R]:
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if _impl.get() == "reference":
             return _ran(Decision(name, "reference", "impl is reference"), reference(*args, **kwargs))
-        array = args[0] if args else next(iter(kwargs.values()), None)
-        module = array_module(array).__name__
+        module = array_module(_first((*args, *kwargs.values()))).__name__
         faster = _find(ROOMS.get(module), file, name)
         reason = f"there is no faster one for {module} arrays"
         if faster is not None:
@@ -135,6 +134,13 @@ def recorded() -> Iterator[list[Decision]]:
         yield decisions
     finally:
         _log.reset(before)
+
+
+def _first(value: Any) -> Any:
+    """Return the first array of arguments, the first of which may be a list of arrays."""
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    return value
 
 
 def _ran(decision: Decision, result: R) -> R:

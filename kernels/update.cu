@@ -1,4 +1,4 @@
-// Optimizers: weights and what is remembered of them, updated in place, one thread an element.
+// Optimizers: weights and what is remembered of them, updated in place: all arrays of a network by one launch.
 //
 //   SGD    g = g + decay w     v = momentum v + g     w = w - lr v, or w - lr (g + momentum v) with Nesterov's momentum
 //   Adam   g = g + decay w     m = beta1 m + (1 - beta1) g     s = beta2 s + (1 - beta2) g^2
@@ -7,33 +7,48 @@
 //
 // rate, root and keep are of the step and come from the host, in double precision before they are rounded.
 //
+// values, grads, ...: the addresses of the arrays. A block has a chunk of one array, whose flag says whether weight
+// decay applies, and a thread every 256th element of it.
+//
 // Memory: limited by it. SGD reads w, g and v and writes w and v; Adam reads four arrays and writes three.
 //
-// Versions: this file, plain: a launch for each parameter.
-#include "types.cuh"
+// Versions: this file, plain.
+#include "chunks.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-sgd_update(T* __restrict__ value, const T* __restrict__ grad, T* __restrict__ velocity /* or null */, int count, Acc lr,
-           Acc momentum, Acc decay, int nesterov) {
-  const int i = element();
-  if (i >= count) return;
-  const Acc w = value[i], g = Acc(grad[i]) + decay * w;
-  Acc change = g;
-  if (velocity) {  // with momentum
-    const Acc v = momentum * Acc(velocity[i]) + g;
-    velocity[i] = T(v);
-    change = nesterov ? g + momentum * v : v;
+sgd_update(T* const* __restrict__ values, const T* const* __restrict__ grads,
+           T* const* __restrict__ velocities /* or null */, const int* __restrict__ chunks, Acc lr, Acc momentum,
+           Acc decay, int nesterov) {
+  const Chunk chunk(chunks);
+  T* __restrict__ value = values[chunk.array];
+  const T* __restrict__ grad = grads[chunk.array];
+  T* __restrict__ velocity = velocities ? velocities[chunk.array] : nullptr;
+  const Acc rate = chunk.flag ? decay : Acc(0);
+  for (int i = chunk.begin + threadIdx.x; i < chunk.end; i += THREADS) {
+    const Acc w = value[i], g = Acc(grad[i]) + rate * w;
+    Acc change = g;
+    if (velocity) {  // with momentum
+      const Acc v = momentum * Acc(velocity[i]) + g;
+      velocity[i] = T(v);
+      change = nesterov ? g + momentum * v : v;
+    }
+    value[i] = T(w - lr * change);
   }
-  value[i] = T(w - lr * change);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-adam_update(T* __restrict__ value, const T* __restrict__ grad, T* __restrict__ mean, T* __restrict__ square, int count,
-            Acc rate, Acc root, Acc beta1, Acc rest1, Acc beta2, Acc rest2, Acc eps, Acc decay, Acc keep) {
-  const int i = element();
-  if (i >= count) return;
-  const Acc w = keep * Acc(value[i]), g = Acc(grad[i]) + decay * w;
-  const Acc m = beta1 * Acc(mean[i]) + rest1 * g, s = beta2 * Acc(square[i]) + rest2 * g * g;
-  mean[i] = T(m), square[i] = T(s);
-  value[i] = T(w - rate * m / (sqrt(s) / root + eps));
+adam_update(T* const* __restrict__ values, const T* const* __restrict__ grads, T* const* __restrict__ means,
+            T* const* __restrict__ squares, const int* __restrict__ chunks, Acc rate, Acc root, Acc beta1, Acc rest1,
+            Acc beta2, Acc rest2, Acc eps, Acc decay, Acc keep) {
+  const Chunk chunk(chunks);
+  T *__restrict__ value = values[chunk.array], *__restrict__ mean = means[chunk.array];
+  T* __restrict__ square = squares[chunk.array];
+  const T* __restrict__ grad = grads[chunk.array];
+  const Acc kept = chunk.flag ? keep : Acc(1), added = chunk.flag ? decay : Acc(0);
+  for (int i = chunk.begin + threadIdx.x; i < chunk.end; i += THREADS) {
+    const Acc w = kept * Acc(value[i]), g = Acc(grad[i]) + added * w;
+    const Acc m = beta1 * Acc(mean[i]) + rest1 * g, s = beta2 * Acc(square[i]) + rest2 * g * g;
+    mean[i] = T(m), square[i] = T(s);
+    value[i] = T(w - rate * m / (sqrt(s) / root + eps));
+  }
 }

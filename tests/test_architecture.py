@@ -36,7 +36,7 @@ BELOW: dict[str, list[str]] = {
     "schedules": GROUND,
     "augment": [*GROUND, "ops"],
     "model": [*GROUND, "ops", "layers"],
-    "data": [*GROUND, "augment"],
+    "data": [*GROUND, "ops", "augment"],
     "config": [*GROUND, *PARTS, "cpu", "model", "data"],
     "training": [*GROUND, *PARTS, "ops", "model", "data", "config"],
     "cli": [*GROUND, *PARTS, "cuda", "ops", "cpu", "model", "data", "config", "training"],

@@ -78,6 +78,23 @@ def test_array_arguments_by_name_are_seen(faster):
     assert ops.relu(x=X).tolist() == [7, 7]
 
 
+def test_arrays_in_lists_are_seen(monkeypatch):
+    other = types.ModuleType("cupy")
+    other.ndarray = type("ndarray", (), {})
+    monkeypatch.setitem(sys.modules, "cupy", other)
+    seen = []
+
+    @dispatch.operation
+    def update(values, others):
+        seen.append(values)
+
+    with recorded() as decisions:
+        update([X], [])
+        update(values=[other.ndarray()], others=None)
+    assert [d.reason for d in decisions] == [f"there is no faster one for {name} arrays" for name in ("numpy", "cupy")]
+    assert len(seen) == 2
+
+
 def test_arrays_of_different_modules_are_named(monkeypatch):
     other = types.ModuleType("cupy")
     other.ndarray = type("ndarray", (), {"dtype": np.dtype(float), "ndim": 4, "shape": (1, 1, 1, 1)})

@@ -29,6 +29,14 @@ class Augmentation(Registered, ABC, kind="augmentation", package="gpucnn.augment
         Raises ArgumentError as `check` does.
         """
 
+    def frames(self, shape: Shape, indices: Array, stream: Stream) -> Array | None:
+        """Return what `apply` does as a frame for each image, int32 (N, 9), see `gpucnn.ops.gather`.
+
+        A GPU makes batches of these. None, which is the default, where no frame does the same: then batches are made
+        on the host. shape: (H, W, C) of the images.
+        """
+        return None
+
 
 def below(words: Array, limit: int) -> Array:
     """Return random 32-bit words as integers from 0 to below `limit`: floor(word limit / 2^32), int64.

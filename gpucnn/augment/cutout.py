@@ -8,6 +8,7 @@ from gpucnn.arguments import Pair, PixelValue
 from gpucnn.augment.base import Augmentation, below
 from gpucnn.backend import Array, Shape
 from gpucnn.errors import ArgumentError
+from gpucnn.ops.gather import frames
 from gpucnn.random import Stream
 
 
@@ -41,6 +42,17 @@ class Cutout(Augmentation, name="cutout"):
         top, left = down // 2, right // 2  # margins in which a patch at the border lies whole
         padded = np.pad(images, ((0, 0), (top, down - 1 - top), (left, right - 1 - left), (0, 0)))
         patches = np.lib.stride_tricks.sliding_window_view(padded, self.size, axis=(1, 2), writeable=True)
-        words = stream.at(indices, 2)
-        patches[np.arange(len(images)), below(words[:, 0], height), below(words[:, 1], width)] = self.fill
+        patches[np.arange(len(images)), *self._centres(images.shape[1:], indices, stream)] = self.fill
         return np.ascontiguousarray(padded[:, top : top + height, left : left + width])
+
+    def frames(self, shape: Shape, indices: Array, stream: Stream) -> Array:
+        """Return frames that hide the patches."""
+        (rows, columns), (down, right) = self._centres(shape, indices, stream), self.size
+        top, left = rows - down // 2, columns - right // 2
+        return frames(
+            len(indices), fill=self.fill, from_row=top, to_row=top + down, from_column=left, to_column=left + right
+        )
+
+    def _centres(self, shape: Shape, indices: Array, stream: Stream) -> tuple[Array, Array]:
+        words = stream.at(indices, 2)
+        return below(words[:, 0], shape[0]), below(words[:, 1], shape[1])

@@ -6,7 +6,8 @@ import numpy as np
 
 from gpucnn.arguments import Rate
 from gpucnn.augment.base import Augmentation
-from gpucnn.backend import Array
+from gpucnn.backend import Array, Shape
+from gpucnn.ops.gather import frames
 from gpucnn.random import Stream
 
 
@@ -23,7 +24,15 @@ class HorizontalFlip(Augmentation, name="horizontal_flip"):
 
     def apply(self, images: Array, indices: Array, stream: Stream) -> Array:
         """Return the images, some of them mirrored."""
-        chosen = np.flatnonzero(stream.at(indices, 1)[:, 0] < self.rate * 2.0**32)
+        chosen = np.flatnonzero(self._chosen(indices, stream))
         flipped = images.copy()
         flipped[chosen] = images[chosen, :, ::-1]
         return flipped
+
+    def frames(self, shape: Shape, indices: Array, stream: Stream) -> Array:
+        """Return frames, some of them mirrored."""
+        return frames(len(indices), mirrored=self._chosen(indices, stream))
+
+    def _chosen(self, indices: Array, stream: Stream) -> Array:
+        chosen: Array = stream.at(indices, 1)[:, 0] < self.rate * 2.0**32
+        return chosen

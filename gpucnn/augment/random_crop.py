@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
 from gpucnn.arguments import NonNegativePair, PixelValue
 from gpucnn.augment.base import Augmentation, below
 from gpucnn.backend import Array, Shape
 from gpucnn.errors import ArgumentError
+from gpucnn.ops.gather import Border, frames
 from gpucnn.random import Stream
 
 
@@ -28,9 +27,7 @@ class RandomCrop(Augmentation, name="random_crop"):
     [[0, 0, 0], [0, 1, 2], [0, 4, 5]]
     """
 
-    def __init__(
-        self, padding: NonNegativePair, mode: Literal["constant", "edge", "reflect"] = "constant", fill: PixelValue = 0
-    ) -> None:
+    def __init__(self, padding: NonNegativePair, mode: Border = "constant", fill: PixelValue = 0) -> None:
         self.padding = (padding, padding) if isinstance(padding, int) else padding
         self.mode, self.fill = mode, fill
 
@@ -48,10 +45,18 @@ class RandomCrop(Augmentation, name="random_crop"):
         down, right = self.padding
         height, width = images.shape[1:3]
         padded = self._pad(images, ((0, 0), (down, down), (right, right), (0, 0)))
-        words = stream.at(indices, 2)
         windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(1, 2))
-        places = np.arange(len(images)), below(words[:, 0], 2 * down + 1), below(words[:, 1], 2 * right + 1)
+        places = np.arange(len(images)), *self._corners(indices, stream)
         return np.ascontiguousarray(np.moveaxis(windows, 3, -1)[places])
+
+    def frames(self, shape: Shape, indices: Array, stream: Stream) -> Array:
+        """Return frames that are shifted by the crops."""
+        (top, left), (down, right) = self._corners(indices, stream), self.padding
+        return frames(len(indices), top=top - down, left=left - right, border=self.mode, fill=self.fill)
+
+    def _corners(self, indices: Array, stream: Stream) -> tuple[Array, Array]:
+        words = stream.at(indices, 2)
+        return below(words[:, 0], 2 * self.padding[0] + 1), below(words[:, 1], 2 * self.padding[1] + 1)
 
     def _pad(self, images: Array, margins: tuple[tuple[int, int], ...]) -> Array:
         if self.mode == "constant":

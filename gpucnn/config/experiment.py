@@ -87,6 +87,10 @@ class Data(Section):
     {mean: [...], std: [...]}: by these numbers."""
     workers: NonNegativeInt = 1
     """Threads that prepare batches; 0: the trainer's own. The batches do not depend on it."""
+    on_device: bool | Literal["auto"] = "auto"
+    """Whether a GPU holds all training images and makes the batches itself, which come out the same, to the bit. auto:
+    where the images take at most a quarter of its free memory and it knows every augmentation. true: that or an error.
+    false: batches are prepared on the host. Without a GPU it means nothing."""
 
 
 class EarlyStopping(Section):

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpucnn.backend import Device
+from gpucnn.backend import Array, Device, Shape
 from gpucnn.config.experiment import Experiment
 from gpucnn.cpu import compiled, numerics, threads
+from gpucnn.data.base import ArraySource
+from gpucnn.data.resident import Resident, ResidentLoader, without_frames
 from gpucnn.dispatch import Decision, recorded, using
 from gpucnn.model import Model
 from gpucnn.problems import plural
@@ -64,13 +66,28 @@ def implementations(experiment: Experiment, device: Device) -> list[Choice]:
     model = Model(layers, shape, seed=experiment.seed, dtype=dtype, device=device)
     loss, optimizer = experiment.loss.build(), experiment.optimizer.build()
     optimizer.build(model.params)
-    x, labels = device.asarray(np.zeros((IMAGES, *shape), dtype)), device.asarray(np.zeros(IMAGES, np.int64))
     with computing(experiment), recorded() as decisions:
+        x, labels, loading = _batch(experiment, shape, device)
         scores, saved = model.forward(x, train=Step(experiment.seed, 0))
         _, saved_loss = loss.forward(scores, labels)
         model.backward(loss.backward(saved_loss), saved)
         optimizer.update(model.params, lr=0.0, step=0)
-    return _counted(decisions)
+    return loading + _counted(decisions)
+
+
+def _batch(experiment: Experiment, shape: Shape, device: Device) -> tuple[Array, Array, list[Choice]]:
+    """Return a batch, gathered on the device where the experiment's are; and where not, why."""
+    images, labels = np.zeros((IMAGES, *shape), np.uint8), np.zeros(IMAGES, np.int64)
+    dtype, augment = np.dtype(experiment.precision), [spec.build() for spec in experiment.data.augment]
+    why = without_frames(augment, shape) if experiment.data.on_device else "data.on_device is false"
+    if device.kind == "cpu" or why:
+        choices = [] if device.kind == "cpu" else [Choice("gather", "the host", why, 1)]
+        return device.asarray(images, dtype), device.asarray(labels), choices
+    resident, seed = Resident.of(ArraySource(images, labels), device), experiment.seed
+    loader = ResidentLoader(
+        resident, np.arange(IMAGES), IMAGES, seed=seed, augment=augment, device=device, dtype=dtype, shuffle=False
+    )
+    return *next(loader.batches(epoch=0)), []
 
 
 def _counted(decisions: list[Decision]) -> list[Choice]:

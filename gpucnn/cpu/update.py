@@ -6,36 +6,71 @@ A chunk of each array stays in the cache through all of a step's operations.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gpucnn import ops
 from gpucnn.backend import Array
-from gpucnn.cpu.blocks import over, require_float32
+from gpucnn.cpu.blocks import require_float32, slices
+from gpucnn.cpu.threads import run
 from gpucnn.dispatch import NotApplicable
 
 CHUNK = 1 << 15
 """Numbers that are updated at a time: four arrays of so many are half a second-level cache."""
 
 
-def sgd_update(value: Array, grad: Array, velocity: Array | None, **options: Any) -> None:
+def sgd_update(
+    values: list[Array], grads: list[Array], velocities: list[Array] | None, decayed: Sequence[bool], **options: Any
+) -> None:
     """Take one step of stochastic gradient descent, in place."""
-    _in_chunks(inspect.unwrap(ops.sgd_update), [value, grad, velocity], options)
+    _in_chunks(inspect.unwrap(ops.sgd_update), [values, grads, velocities], decayed, options)
 
 
-def adam_update(value: Array, grad: Array, mean: Array, square: Array, **options: Any) -> None:
+def adam_update(
+    values: list[Array], grads: list[Array], means: list[Array], squares: list[Array], decayed: Sequence[bool],
+    **options: Any,
+) -> None:  # fmt: skip
     """Take one step of Adam or AdamW, in place."""
-    _in_chunks(inspect.unwrap(ops.adam_update), [value, grad, mean, square], options)
+    _in_chunks(inspect.unwrap(ops.adam_update), [values, grads, means, squares], decayed, options)
 
 
-def _in_chunks(update: Callable[..., None], arrays: list[Array | None], options: dict[str, Any]) -> None:
-    """Call update(*arrays, **options), which works element by element and in place, on chunks of all arrays."""
-    require_float32(*arrays)
-    if not all(array is None or array.flags.c_contiguous for array in arrays):
+def _in_chunks(
+    update: Callable[..., None], lists: list[list[Array] | None], decayed: Sequence[bool], options: dict[str, Any]
+) -> None:
+    """Call update(*lists, decayed, **options), which works element by element and in place, on chunks of all arrays."""
+    rows = [None if arrays is None else [_row(array) for array in arrays] for arrays in lists]
+    cut = _cut([row.size for row in rows[0] or []])
+
+    def work(number: int) -> None:
+        parts = cut[number]
+        chosen = (None if arrays is None else [arrays[i][part] for i, part in parts] for arrays in rows)
+        update(*chosen, [decayed[i] for i, _ in parts], **options)
+
+    run(work, len(cut))
+
+
+def _cut(sizes: list[int]) -> list[list[tuple[int, slice]]]:
+    """Return arrays of these sizes, cut and put together to pieces of about CHUNK: (array, slice) pairs.
+
+    >>> _cut([CHUNK + 2, 5])
+    [[(0, slice(0, 16385, None))], [(0, slice(16385, 32770, None)), (1, slice(0, 5, None))]]
+    """
+    pieces: list[list[tuple[int, slice]]] = []
+    room = 0
+    for i, size in enumerate(sizes):
+        for part in slices(size, 1, CHUNK):
+            length = part.stop - part.start
+            if length > room:
+                pieces.append([])
+                room = CHUNK
+            pieces[-1].append((i, part))
+            room -= length
+    return pieces
+
+
+def _row(array: Array) -> Array:
+    """Return an array as a row in the same memory."""
+    require_float32(array)
+    if not array.flags.c_contiguous:
         raise NotApplicable("contiguous arrays only")
-    rows = [None if array is None else array.reshape(-1) for array in arrays]
-
-    def work(part: slice) -> None:
-        update(*(None if row is None else row[part] for row in rows), **options)
-
-    over(arrays[0].size if arrays[0] is not None else 0, work, CHUNK)
+    return array.reshape(-1)

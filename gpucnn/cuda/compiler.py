@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from gpucnn.cuda.sources import Kernel, source
 from gpucnn.errors import DeviceError
@@ -17,9 +19,32 @@ def compile_with_cupy(kernel: Kernel, dtype: str) -> Any:
     """Return a kernel for arrays of `dtype` on the current device; raises DeviceError where it does not compile."""
     cupy = importlib.import_module("cupy")
     try:
-        return _module(kernel.file, dtype, cupy.cuda.Device().id).get_function(kernel.name)
+        compiled = _module(kernel.file, dtype, cupy.cuda.Device().id).get_function(kernel.name)
     except cupy.cuda.compiler.CompileException as error:
         raise DeviceError(f"{kernel.file.name} does not compile for this device: {error}") from None
+    return _with_addresses(compiled) if any(p.many for p in kernel.parameters) else compiled
+
+
+def _with_addresses(compiled: Any) -> Any:
+    """Return a kernel that takes lists of arrays; the compiled one takes arrays of their addresses."""
+
+    def launching(grid: Any, block: Any, arguments: tuple[Any, ...], **options: Any) -> None:
+        device = importlib.import_module("cupy").cuda.Device().id
+        given = (
+            _addresses(tuple(array.data.ptr for array in a), device) if isinstance(a, list) else a for a in arguments
+        )
+        compiled(grid, block, tuple(given), **options)
+
+    return launching
+
+
+@lru_cache(maxsize=64)
+def _addresses(addresses: tuple[int, ...], device: int) -> Any:
+    """Return addresses as an array on a device, the current one.
+
+    They are copied there once: arrays keep their memory, or the pool hands out the same again in the next step.
+    """
+    return importlib.import_module("cupy").asarray(np.array(addresses, np.uint64))
 
 
 @cache

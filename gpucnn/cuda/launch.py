@@ -49,14 +49,14 @@ def launch(name: str, grid: tuple[int, ...], /, **arguments: Any) -> None:
     """Run a kernel on `grid` blocks, with its arguments by name; nothing runs where a size is 0.
 
     Arrays must be on one device, of the declared dtype, and, where the kernel writes, C-contiguous; None stands for an
-    array that is declared `or null`. Raises ArgumentError, naming kernel, argument and value, and NotApplicable where
-    an array is larger than kernels can count.
+    array that is declared `or null`, a list for arrays whose addresses the kernel takes. Raises ArgumentError, naming
+    kernel, argument and value, and NotApplicable where an array is larger than kernels can count.
     """
     kernel = kernels()[name]
     _check_names(kernel, arguments)
-    arrays = {p.name: arguments[p.name] for p in kernel.parameters if p.array and arguments[p.name] is not None}
-    module = _check_devices(kernel, arrays)
-    typed = (np.dtype(arrays[p.name].dtype) for p in kernel.parameters if p.type == "T" and p.name in arrays)
+    arrays = [(p, array) for p in kernel.parameters if p.array for array in _each(p, arguments[p.name])]
+    module = _check_devices(kernel, [(p.name, array) for p, array in arrays])
+    typed = (np.dtype(array.dtype) for p, array in arrays if p.type == "T")
     element = next(typed, np.dtype(np.float32))  # a kernel without T is the same for all
     if element.name not in DTYPES:
         raise ArgumentError(f"kernel {name}: dtype {element} must be one of {', '.join(DTYPES)}")
@@ -73,12 +73,19 @@ def _check_names(kernel: Kernel, arguments: dict[str, Any]) -> None:
         raise ArgumentError(f"kernel {kernel.name}: takes ({', '.join(declared)}), got ({', '.join(arguments)})")
 
 
-def _check_devices(kernel: Kernel, arrays: dict[str, Any]) -> str:
+def _each(parameter: Parameter, value: Any) -> list[Any]:
+    """Return the arrays of an array argument: those of a list, one, or none where it is missing."""
+    if value is None:
+        return []
+    return value if parameter.many and isinstance(value, list) else [value]
+
+
+def _check_devices(kernel: Kernel, arrays: list[tuple[str, Any]]) -> str:
     """Return the array module's name, once all arrays are known to be on the device that kernels are launched on."""
-    name, first = next(iter(arrays.items()))
+    name, first = arrays[0]
     module, device = array_module(first), first.device
-    if any(array_module(array) is not module or array.device != device for array in arrays.values()):
-        listed = ", ".join(f"{key} {array_module(array).__name__} on {array.device}" for key, array in arrays.items())
+    if any(array_module(array) is not module or array.device != device for _, array in arrays):
+        listed = ", ".join(f"{key} {array_module(array).__name__} on {array.device}" for key, array in arrays)
         raise ArgumentError(f"kernel {kernel.name}: arrays must be on one device, got {listed}")
     if module.__name__ not in compilers:
         raise ArgumentError(f"kernel {kernel.name}: {name} is a {module.__name__} array: kernels take CuPy arrays")
@@ -96,8 +103,11 @@ def _checked(kernel: Kernel, parameter: Parameter, value: Any, element: np.dtype
     if parameter.array:
         if value is None and parameter.optional:
             return np.uint64(0)
-        _check_array(where, parameter, value, dtype)
-        return array_module(value).ascontiguousarray(value) if parameter.const else value
+        if not parameter.many:
+            return _checked_array(where, parameter, value, dtype)
+        if not isinstance(value, list):
+            raise ArgumentError(f"{where}: must be a list of arrays, got {type(value).__name__}")
+        return [_checked_array(f"{where}[{i}]", parameter, array, dtype) for i, array in enumerate(value)]
     if dtype.fields is not None:
         if not isinstance(value, np.ndarray) or value.shape != () or value.dtype != dtype:
             raise ArgumentError(f"{where}: must be one {parameter.type} structure, got {value!r}")
@@ -107,7 +117,8 @@ def _checked(kernel: Kernel, parameter: Parameter, value: Any, element: np.dtype
     return dtype.type(value)
 
 
-def _check_array(where: str, parameter: Parameter, array: Any, dtype: np.dtype) -> None:
+def _checked_array(where: str, parameter: Parameter, array: Any, dtype: np.dtype) -> Any:
+    """Return an array as it is passed on: an input of another layout is copied."""
     if array is None or array.dtype != dtype:
         raise ArgumentError(f"{where}: must be an array of {dtype}, got {'None' if array is None else array.dtype}")
     if not parameter.const and not array.flags.c_contiguous:
@@ -118,6 +129,7 @@ def _check_array(where: str, parameter: Parameter, array: Any, dtype: np.dtype) 
         raise NotApplicable(f"{where}: has {array.size:,} elements, kernels count to {MOST_ELEMENTS:,}")
     if not parameter.const and isinstance(array, np.ndarray) and not array.flags.writeable:
         raise ArgumentError(f"{where}: is written to, but the array is read-only")
+    return array_module(array).ascontiguousarray(array) if parameter.const else array
 
 
 def address(array: Array) -> int:

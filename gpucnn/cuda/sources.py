@@ -21,7 +21,8 @@ DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 _KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\([\w, ]+\)\s*)?(\w+)\(([^)]*)\)')
 _PARAMETER = re.compile(
-    r"(?P<const>const )?(?P<type>\w+)(?P<array>\* __restrict__)? (?P<name>\w+)(?P<null> /\* or null \*/)?"
+    r"(?P<const>const )?(?P<type>\w+)(?P<many>\* const)?(?P<array>\* __restrict__)? "
+    r"(?P<name>\w+)(?P<null> /\* or null \*/)?"
 )
 _STRUCTURE = re.compile(r"struct (\w+) \{((?:\s*int [\w, ]+;)+)\s*\};")
 _INCLUDE = re.compile(r'#include "([\w.]+)"')
@@ -35,13 +36,17 @@ def accumulator(element: np.dtype) -> np.dtype:
 
 @dataclass(frozen=True)
 class Parameter:
-    """What a kernel declares of one parameter: an array of `type` if `array`, else one number or structure."""
+    """What a kernel declares of one parameter: an array of `type` if `array`, else one number or structure.
+
+    many: not one array but a list of them, `const T* const* __restrict__ grads`: the kernel gets their addresses.
+    """
 
     name: str
     type: str
     array: bool
     const: bool
     optional: bool
+    many: bool = False
 
     def dtype(self, element: np.dtype) -> np.dtype:
         """Return the NumPy dtype of the type, where the sources' T stands for `element`."""
@@ -115,4 +120,5 @@ def _parameter(file: Path, declared: str) -> Parameter:
         raise ArgumentError(
             f"{file.name}: parameter {declared.strip()!r} must be written `const T* __restrict__ x` or `int n`"
         )
-    return Parameter(match["name"], match["type"], bool(match["array"]), bool(match["const"]), bool(match["null"]))
+    flags = (bool(match[flag]) for flag in ("array", "const", "null", "many"))
+    return Parameter(match["name"], match["type"], *flags)

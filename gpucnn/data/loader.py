@@ -92,6 +92,10 @@ class Loader:
             return self.indices
         return self.indices[Stream(self.seed, "shuffle", epoch).permutation(self.images)]
 
+    def stream(self, place: int, epoch: int) -> Stream:
+        """Return the numbers that the augmentation at `place` draws in an epoch."""
+        return Stream(self.seed, f"augment.{place}.{self.augment[place].name}", epoch)
+
     def _ahead(self, chosen: Iterator[Array], epoch: int) -> Batches:
         """Yield the prepared batches in order, while threads prepare the next ones: a bounded number of them."""
         executor = ThreadPoolExecutor(self.workers, thread_name_prefix="gpucnn-loader")
@@ -110,7 +114,6 @@ class Loader:
         """Return one batch, in host memory."""
         images = self.source.read(indices)
         for place, augmentation in enumerate(self.augment):
-            stream = Stream(self.seed, f"augment.{place}.{augmentation.name}", epoch)
-            images = augmentation.apply(images, indices, stream)
+            images = augmentation.apply(images, indices, self.stream(place, epoch))
         x = scaled(images, self.dtype) if self.normalize is None else self.normalize.apply(images, self.dtype)
         return x, self.source.labels[indices]

@@ -43,12 +43,7 @@ class Normalize:
 
     def apply(self, images: Array, dtype: Any) -> Array:
         """Return normalised images, a new contiguous array of `dtype`. images: (N, H, W, C), uint8 or float."""
-        if images.shape[-1] != len(self.mean):
-            raise ShapeError(
-                f"normalize has numbers for {len(self.mean)} channels, but the images have {images.shape[-1]}"
-            )
-        std = np.asarray(self.std, np.float64)
-        return _affine(images, _unit(images) / std, -np.asarray(self.mean, np.float64) / std, dtype)
+        return _affine(images, *affine(self, images.dtype, images.shape[-1]), dtype)
 
     @staticmethod
     def measure(source: Source, indices: Array) -> Normalize:
@@ -73,7 +68,7 @@ class Normalize:
             squares = squares + block_squares + shift**2 * (count * n / total)
             count = total
         std = np.sqrt(squares / count)  # exactly 0 for a constant channel: sums of 24-bit numbers do not round
-        unit = _unit(first)
+        unit = affine(None, first.dtype, 1)[0].item()
         return Normalize((mean * unit).tolist(), np.where(std == 0, 1.0, std * unit).tolist())
 
     def dump(self) -> dict[str, list[float]]:
@@ -88,11 +83,24 @@ class Normalize:
 
 def scaled(images: Array, dtype: Any) -> Array:
     """Return images as `dtype`, uint8 ones divided by 255: what a network sees where nothing is normalised."""
-    return _affine(images, np.full(images.shape[-1], _unit(images)), None, dtype)
+    return _affine(images, *affine(None, images.dtype, images.shape[-1]), dtype)
 
 
-def _unit(images: Array) -> float:
-    return 1 / 255 if images.dtype == np.uint8 else 1.0
+def affine(normalize: Normalize | None, image_dtype: Any, channels: int) -> tuple[Array, Array | None]:
+    """Return (scale, shift), float64, of each channel: a network sees images * scale + shift, nothing added where None.
+
+    Raises ShapeError where there are numbers for more or fewer channels.
+
+    >>> affine(Normalize((0.5,), (0.25,)), np.float32, 1)
+    (array([4.]), array([-2.]))
+    """
+    unit = 1 / 255 if image_dtype == np.uint8 else 1.0
+    if normalize is None:
+        return np.full(channels, unit), None
+    if channels != len(normalize.mean):
+        raise ShapeError(f"normalize has numbers for {len(normalize.mean)} channels, but the images have {channels}")
+    std = np.asarray(normalize.std, np.float64)
+    return unit / std, -np.asarray(normalize.mean, np.float64) / std
 
 
 def _affine(images: Array, scale: Array, shift: Array | None, dtype: Any) -> Array:

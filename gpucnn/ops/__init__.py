@@ -8,6 +8,7 @@ inputs, and none needs the trainer:
     dx = ops.conv2d_backward_data(dy, w, x.shape, stride=2, padding="same")
 """
 
+from gpucnn.ops.accuracy import count_correct
 from gpucnn.ops.activation import (
     elu,
     elu_backward,
@@ -49,6 +50,7 @@ from gpucnn.ops.cross_entropy import cross_entropy, cross_entropy_backward
 from gpucnn.ops.dense import dense, dense_backward_bias, dense_backward_data, dense_backward_weight
 from gpucnn.ops.dropout import dropout, dropout_backward
 from gpucnn.ops.finite import count_nonfinite
+from gpucnn.ops.gather import gather
 from gpucnn.ops.mse import mse, mse_backward
 from gpucnn.ops.pool2d import (
     avg_pool2d,
@@ -82,6 +84,7 @@ __all__ = [
     "conv2d_backward_data",
     "conv2d_backward_weight",
     "conv2d_output_shape",
+    "count_correct",
     "count_nonfinite",
     "cross_entropy",
     "cross_entropy_backward",
@@ -93,6 +96,7 @@ __all__ = [
     "dropout_backward",
     "elu",
     "elu_backward",
+    "gather",
     "gelu",
     "gelu_backward",
     "global_avg_pool2d",

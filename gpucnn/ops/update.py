@@ -1,8 +1,12 @@
-"""Steps of optimizers: a parameter's new value from its gradient, in place, element by element."""
+"""Steps of optimizers: the parameters' new values from their gradients, in place, element by element.
+
+Each takes lists with one array a parameter, so that an implementation may compute all of a network at once.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from gpucnn.backend import Array, array_module
 from gpucnn.dispatch import operation
@@ -10,18 +14,29 @@ from gpucnn.dispatch import operation
 
 @operation
 def sgd_update(
-    value: Array, grad: Array, velocity: Array | None, *, lr: float, momentum: float, decay: float, nesterov: bool
-) -> None:
-    """Take one step of stochastic gradient descent; velocity v is None where there is no momentum m.
+    values: list[Array], grads: list[Array], velocities: list[Array] | None, decayed: Sequence[bool], *, lr: float,
+    momentum: float, decay: float, nesterov: bool,
+) -> None:  # fmt: skip
+    """Take one step of stochastic gradient descent; velocities is None where there is no momentum m.
 
         g = grad + decay w      v = m v + g      w = w - lr v, or w - lr (g + m v) with Nesterov's momentum
 
+    decayed: for each parameter whether weight decay applies.
+
     >>> import numpy as np
     >>> w, v = np.array([1.0]), np.array([0.0])
-    >>> sgd_update(w, np.array([0.5]), v, lr=0.1, momentum=0.9, decay=0.0, nesterov=False)
+    >>> sgd_update([w], [np.array([0.5])], [v], [True], lr=0.1, momentum=0.9, decay=0.0, nesterov=False)
     >>> w, v
     (array([0.95]), array([0.5]))
     """
+    for i, (value, grad, decays) in enumerate(zip(values, grads, decayed, strict=True)):
+        velocity = None if velocities is None else velocities[i]
+        _sgd(value, grad, velocity, lr, momentum, decay if decays else 0.0, nesterov)
+
+
+def _sgd(
+    value: Array, grad: Array, velocity: Array | None, lr: float, momentum: float, decay: float, nesterov: bool
+) -> None:
     if decay:
         decayed = value * decay
         decayed += grad
@@ -39,15 +54,25 @@ def sgd_update(
 
 @operation
 def adam_update(
-    value: Array, grad: Array, mean: Array, square: Array, *, lr: float, step: int, beta1: float, beta2: float,
-    eps: float, decay: float, decoupled: bool,
+    values: list[Array], grads: list[Array], means: list[Array], squares: list[Array], decayed: Sequence[bool], *,
+    lr: float, step: int, beta1: float, beta2: float, eps: float, decay: float, decoupled: bool,
 ) -> None:  # fmt: skip
     """Take one step of Adam, or of AdamW where the decay is `decoupled`; step t counts from 0.
 
     Adam: g = grad + decay w      AdamW: g = grad, w = (1 - lr decay) w first
     m = beta1 m + (1 - beta1) g   v = beta2 v + (1 - beta2) g^2
     w = w - lr m' / (sqrt(v') + eps)      m' = m / (1 - beta1^(t+1))      v' = v / (1 - beta2^(t+1))
+
+    means, squares: m and v. decayed: for each parameter whether weight decay applies.
     """
+    for value, grad, mean, square, decays in zip(values, grads, means, squares, decayed, strict=True):
+        _adam(value, grad, mean, square, lr, step, beta1, beta2, eps, decay if decays else 0.0, decoupled)
+
+
+def _adam(
+    value: Array, grad: Array, mean: Array, square: Array, lr: float, step: int, beta1: float, beta2: float,
+    eps: float, decay: float, decoupled: bool,
+) -> None:  # fmt: skip
     xp = array_module(value)
     if decay and decoupled:
         value *= 1 - lr * decay

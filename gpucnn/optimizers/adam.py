@@ -48,11 +48,17 @@ class Adam(Optimizer, name="adam"):
         super().__init__(lr, weight_decay, decay_all)
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
 
-    def update_one(
-        self, value: Array, grad: Array, slots: dict[str, Array], lr: float, decay: float, step: int
+    def update_all(
+        self,
+        values: list[Array],
+        grads: list[Array],
+        slots: dict[str, list[Array]],
+        decayed: list[bool],
+        lr: float,
+        step: int,
     ) -> None:
         """Update the weights and their moments."""
         ops.adam_update(
-            value, grad, slots["mean"], slots["square"], lr=lr, step=step, beta1=self.beta1, beta2=self.beta2,
-            eps=self.eps, decay=decay, decoupled=self.decoupled,
+            values, grads, slots["mean"], slots["square"], decayed, lr=lr, step=step, beta1=self.beta1,
+            beta2=self.beta2, eps=self.eps, decay=self.weight_decay, decoupled=self.decoupled,
         )  # fmt: skip

@@ -34,14 +34,24 @@ class Optimizer(Registered, ABC, kind="optimizer", package="gpucnn.optimizers"):
 
     def update(self, params: Mapping[str, Parameter], *, lr: float, step: int) -> None:
         """Update every parameter that has a gradient. lr: this step's, schedule applied. step: from 0."""
-        for path, p in params.items():
-            if p.grad is not None:
-                decay = self.weight_decay if p.decay or self.decay_all else 0.0
-                slots = {slot: self.state[f"{slot}:{path}"] for slot in self.slots}
-                self.update_one(p.value, p.grad, slots, float(lr), decay, step)
+        grads = {path: p.grad for path, p in params.items() if p.grad is not None}
+        if grads:
+            chosen = [params[path] for path in grads]
+            slots = {slot: [self.state[f"{slot}:{path}"] for path in grads] for slot in self.slots}
+            decayed = [p.decay or self.decay_all for p in chosen]
+            self.update_all([p.value for p in chosen], list(grads.values()), slots, decayed, float(lr), step)
 
     @abstractmethod
-    def update_one(
-        self, value: Array, grad: Array, slots: dict[str, Array], lr: float, decay: float, step: int
+    def update_all(
+        self,
+        values: list[Array],
+        grads: list[Array],
+        slots: dict[str, list[Array]],
+        decayed: list[bool],
+        lr: float,
+        step: int,
     ) -> None:
-        """Update one parameter and its slots in place; `grad` stays as it is."""
+        """Update parameters and their slots in place; `grads` stay as they are.
+
+        The lists have one item a parameter. decayed: whether weight decay applies to it.
+        """

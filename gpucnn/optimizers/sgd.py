@@ -48,9 +48,17 @@ class SGD(Optimizer, name="sgd"):
         self.momentum, self.nesterov = momentum, nesterov
         self.slots = ("velocity",) if momentum else ()
 
-    def update_one(
-        self, value: Array, grad: Array, slots: dict[str, Array], lr: float, decay: float, step: int
+    def update_all(
+        self,
+        values: list[Array],
+        grads: list[Array],
+        slots: dict[str, list[Array]],
+        decayed: list[bool],
+        lr: float,
+        step: int,
     ) -> None:
-        """Update the weights and their velocity."""
-        velocity = slots.get("velocity")
-        ops.sgd_update(value, grad, velocity, lr=lr, momentum=self.momentum, decay=decay, nesterov=self.nesterov)
+        """Update the weights and their velocities."""
+        ops.sgd_update(
+            values, grads, slots.get("velocity"), decayed, lr=lr, momentum=self.momentum, decay=self.weight_decay,
+            nesterov=self.nesterov,
+        )  # fmt: skip

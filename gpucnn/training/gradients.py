@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
+from gpucnn import ops
 from gpucnn.backend import Array
 from gpucnn.errors import OutOfMemory
 from gpucnn.losses.base import Loss
@@ -73,7 +74,7 @@ class Gradients:
                 return value, 0
             dscores = self.loss.backward(saved_loss)
             self.model.backward(dscores if share == 1 else dscores * dscores.dtype.type(share), saved)
-            correct += int((scores.argmax(axis=1) == labels[part]).sum())
+            correct += int(ops.count_correct(scores, labels[part])[0])
         return value, correct
 
     def _undo(self, statistics: dict[str, Array]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from gpucnn.data.base import Info, Source
 from gpucnn.data.loader import Loader
 from gpucnn.data.normalize import Normalize
 from gpucnn.data.places import given
+from gpucnn.data.resident import Resident, ResidentLoader, why_streamed
 from gpucnn.data.split import split
 from gpucnn.errors import ArgumentError, CheckpointError
 from gpucnn.model import Model
@@ -48,13 +50,15 @@ class ExperimentData:
     """The splits of an experiment's data set, read when they are first asked for.
 
     restored: the checkpoint that a run goes on from, or that is evaluated; its normalisation statistics are used
-    rather than measured again.
+    rather than measured again. note: why images are not on the device, where they might be expected there.
     """
 
     def __init__(self, experiment: Experiment, device: Device, restored: Checkpoint | None = None) -> None:
         self._experiment, self._settings, self._device = experiment, experiment.data, device
         self._dataset = experiment.data.dataset.build()
         self._restored = restored
+        self._resident: Resident | None = None
+        self.note = ""
         self.info = self._dataset.info()
         if restored:
             _require_same(restored, self.info)
@@ -76,8 +80,15 @@ class ExperimentData:
         return self._train.read(np.arange(1)).dtype.name
 
     def training(self) -> Loader:
-        """Return the loader to train with: shuffled, augmented, without the validation images."""
-        augment = [spec.build() for spec in self._settings.augment]
+        """Return the loader to train with: shuffled, augmented, without the validation images.
+
+        Where the device shall hold the images, they are copied there; else, on a GPU, `note` says why it does not.
+        """
+        augment, on_device = [spec.build() for spec in self._settings.augment], self._settings.on_device
+        if self._device.kind != "cpu" and on_device:
+            why = why_streamed(self._train, augment, self._device, wanted=on_device is True)
+            self.note = f"images stay on the host, where batches are prepared: {why}" if why else ""
+            self._resident = None if why else Resident.of(self._train, self._device)
         return self._loader(self._train, self._parts[0], augment=augment, shuffle=True)
 
     def evaluation(self, name: str) -> Loader | None:
@@ -107,18 +118,18 @@ class ExperimentData:
         return split(len(self._train), self._settings.validation, self._experiment.seed)
 
     def _loader(self, source: Source, indices: Array, *, augment: Sequence[Augmentation] = (), shuffle: bool) -> Loader:
-        return Loader(
-            source,
-            indices,
-            self._settings.batch_size,
-            seed=self._experiment.seed,
-            augment=augment,
-            normalize=self.normalize,
-            device=self._device,
-            dtype=np.dtype(self._experiment.precision),
-            shuffle=shuffle,
-            workers=self._settings.workers,
-        )
+        settings: dict[str, Any] = {
+            "seed": self._experiment.seed,
+            "augment": augment,
+            "normalize": self.normalize,
+            "device": self._device,
+            "dtype": np.dtype(self._experiment.precision),
+            "shuffle": shuffle,
+            "workers": self._settings.workers,
+        }
+        if self._resident and self._resident.source is source:
+            return ResidentLoader(self._resident, indices, self._settings.batch_size, **settings)
+        return Loader(source, indices, self._settings.batch_size, **settings)
 
 
 def _require_same(checkpoint: Checkpoint, info: Info) -> None:

@@ -64,6 +64,8 @@ def train(
         if target.note:
             observer.message(target.note)
         trainer = Trainer(experiment, target, restored)
+        if trainer.data.note:
+            observer.message(trainer.data.note)
         interrupts = stack.enter_context(Interrupts())
         # Only now, so that what cannot be trained leaves no folder.
         folder = resumed or stack.enter_context(closing(RunFolder.create(experiment.name, place)))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles.gather import framed
 
 from gpucnn.augment.base import Augmentation, below
 from gpucnn.errors import ArgumentError
@@ -63,6 +64,18 @@ def test_seed_purpose_epoch_and_index_each_count(name, arguments):
     for other in stream(epoch=1), stream(seed=1), stream(purpose="augment.1"):
         assert not np.array_equal(augmentation.apply(images, indices, other), first)
     assert not np.array_equal(augmentation.apply(images, indices + 64, stream()), first)
+
+
+@every_augmentation
+def test_frames_do_what_apply_does(name, arguments):
+    """An augmentation that is no frame says so by None; of those here, every one is."""
+    augmentation, images, indices = make(name, arguments), pictures(64), np.arange(64) * 1000
+    drawn = augmentation.frames(SHAPE, indices, stream())
+    assert drawn is not None
+    assert (drawn.shape, drawn.dtype) == ((64, 9), np.int32)
+    expected = augmentation.apply(images, indices, stream())
+    for image, frame, changed in zip(images, drawn, expected, strict=True):
+        np.testing.assert_array_equal(framed(image, frame), changed)
 
 
 @every_augmentation

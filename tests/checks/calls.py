@@ -259,18 +259,54 @@ def row_calls() -> Iterator[Call]:
         yield Call("batch_norm_relu_eval", str(shape), given, terms=128)
 
 
+def gather_calls() -> Iterator[Call]:
+    """Yield batches from a data set."""
+    rng = np.random.default_rng(5)
+    labels, indices = rng.integers(0, 10, 7), np.array([6, 0, 3, 3])
+    for shape, changes, shifted in [((1, 1, 1), 0, False), ((5, 4, 3), 1, True), ((3, 7, 2), 3, True)]:
+        images = rng.integers(0, 256, (7, *shape)).astype(np.uint8)
+        frames = np.stack([some_frames(rng, 4, shape) for _ in range(max(1, changes))], axis=1)
+        scale, shift = numbers(shape[-1:], shape[-1:])
+        given = (images, labels, indices, frames[:, :changes], scale, shift if shifted else None)
+        yield Call("gather", f"{shape}, {changes} changes", given, terms=2)
+
+
+def some_frames(rng: np.random.Generator, count: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Return frames for images of `shape`, with every border, up to as far out as images can be mirrored."""
+    height, width = shape[:2]
+    return np.stack(
+        [
+            *(rng.integers(1 - size, size, count) for size in (height, width)),
+            rng.integers(0, 2, count),
+            np.arange(count) % 3,
+            rng.integers(0, 256, count),
+            *(rng.integers(low, size + 1, count) for size in (height, width) for low in (-2, 0)),
+        ],
+        axis=1,
+    ).astype(np.int32)
+
+
+def accuracy_calls() -> Iterator[Call]:
+    """Yield scores, with many equal ones, and labels."""
+    for shape in [(1, 1), (9, 33), (57, 10)]:
+        scores, labels = np.round(numbers(shape)[0]), np.arange(shape[0]) % shape[1]
+        yield Call("count_correct", str(shape), (scores, labels))
+
+
 def update_calls() -> Iterator[Call]:
     """Yield steps of the optimizers, and sums."""
     yield Call("add", "(3, 97)", tuple(numbers((3, 97), (3, 97))), terms=1, linear=True)
-    value, grad, first, second = numbers((3, 97), (3, 97), (3, 97), (3, 97))
+    values, grads, firsts, seconds = (numbers((3, 97), (5,), (1, 1, 2)) for _ in range(4))
+    decayed = [True, False, True]
     for momentum, nesterov, decay in [(0.0, False, 0.1), (0.9, False, 0.0), (0.9, True, 0.1)]:
         options = {"lr": 0.3, "momentum": momentum, "nesterov": nesterov, "decay": decay}
-        velocity, changed = (first, (0, 2)) if momentum else (None, (0,))
-        yield Call("sgd_update", str(options), (value, grad, velocity), options, changed=changed)
+        velocities, changed = (firsts, (0, 2)) if momentum else (None, (0,))
+        yield Call("sgd_update", str(options), (values, grads, velocities, decayed), options, changed=changed)
     for decoupled, decay in [(False, 0.0), (False, 0.1), (True, 0.1)]:
         options = {"lr": 0.3, "step": 2, "beta1": 0.8, "beta2": 0.95, "eps": 1e-3}
         options |= {"decay": decay, "decoupled": decoupled}
-        yield Call("adam_update", str(options), (value, grad, first, second**2), options, 128, changed=(0, 2, 3))
+        lists = (values, grads, firsts, [np.square(array) for array in seconds])
+        yield Call("adam_update", str(options), (*lists, decayed), options, 128, changed=(0, 2, 3))
 
 
 def numbers(*shapes: tuple[int, ...]) -> list[np.ndarray]:
@@ -286,5 +322,7 @@ CALLS = [
     *elementwise_calls(),
     *row_calls(),
     *update_calls(),
+    *gather_calls(),
+    *accuracy_calls(),
 ]
 """Of every public operation, at least one."""

@@ -192,7 +192,7 @@ def everything(rng: np.random.Generator) -> list[np.ndarray]:
     found += [y, ops.dense_backward_data(y, b), ops.dense_backward_weight(a, y), ops.dense_backward_bias(y)]
     found += [*ops.dropout(x, 0.5, Stream(0, "t"))]
     value, velocity = normal(700, 700), normal(700, 700)
-    ops.sgd_update(value, normal(700, 700), velocity, lr=0.1, momentum=0.9, decay=0.1, nesterov=True)
+    ops.sgd_update([value], [normal(700, 700)], [velocity], [True], lr=0.1, momentum=0.9, decay=0.1, nesterov=True)
     return [*found, value, velocity]
 
 

@@ -6,6 +6,7 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gpucnn.cuda import compiler
@@ -56,3 +57,32 @@ def test_a_file_is_compiled_once_for_each_dtype_and_device(cupy):
 def test_a_source_that_does_not_compile_is_told(cupy):
     with pytest.raises(DeviceError, match=r"softmax\.cu does not compile for this device: no such instruction"):
         compile_with_cupy(kernels()["softmax_forward"], "float32")
+
+
+def test_lists_of_arrays_are_passed_as_arrays_of_their_addresses(cupy, monkeypatch):
+    """Each content is copied to the device once."""
+    launched: list[tuple[Any, ...]] = []
+    copied: list[np.ndarray] = []
+
+    class Array(SimpleNamespace):
+        def __init__(self, address: int) -> None:
+            super().__init__(data=SimpleNamespace(ptr=address))
+
+    def asarray(numbers: np.ndarray) -> np.ndarray:
+        copied.append(numbers)
+        return numbers
+
+    cupy.asarray = asarray
+    cupy.RawModule.get_function = lambda self, name: lambda *args, **options: launched.append((*args, options))
+    values, grads = [Array(1 << 40), Array(64)], [Array(256), Array(512)]
+    compiler._addresses.cache_clear()
+    for _ in range(3):
+        compile_with_cupy(kernels()["sgd_update"], "float32")((7,), (256,), (values, grads, 0, 0.5), shared_mem=0)
+    (grid, block, arguments, options), *_ = launched
+    assert (grid, block, arguments[2:], options) == ((7,), (256,), (0, 0.5), {"shared_mem": 0})
+    assert [(given.dtype.name, given.tolist()) for given in arguments[:2]] == [
+        ("uint64", [1 << 40, 64]),
+        ("uint64", [256, 512]),
+    ]
+    assert len(copied) == 2
+    compiler._addresses.cache_clear()

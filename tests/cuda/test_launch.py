@@ -102,6 +102,36 @@ def test_a_read_only_output_is_refused(launched):
         sum_rows(parts=parts)
 
 
+def sgd_update(**changes: Any) -> None:
+    given = {"values": [np.ones(3), np.ones(2)], "grads": [np.ones(3), np.ones(2)], "velocities": None}
+    numbers = {"lr": 0.1, "momentum": 0, "decay": 0, "nesterov": 0}
+    launch("sgd_update", (1,), **given | numbers | {"chunks": np.zeros((1, 4), np.int32)} | changes)
+
+
+def test_lists_of_arrays_arrive_as_lists(launched):
+    transposed = np.ones((2, 3)).T
+    sgd_update(values=[np.ones((3, 2)), np.ones(2)], grads=[transposed, np.ones(2)])
+    values, grads, velocities = launched[0][4][:3]
+    assert [array.shape for array in values] == [(3, 2), (2,)]
+    assert [array.flags.c_contiguous for array in grads] == [True, True]
+    assert velocities == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"values": [np.ones(3), np.ones(2, np.float32)]}, r"argument values\[1\]: must be an array of float64, got f"),
+        ({"values": [np.ones(3), np.ones((2, 3)).T]}, r"argument values\[1\]: is written to, but has strides"),
+        ({"values": np.ones(3)}, "argument values: must be a list of arrays, got ndarray"),
+        ({"values": None}, "argument values: must be a list of arrays, got NoneType"),
+    ],
+)
+def test_lists_that_do_not_fit_are_refused(launched, changes, message):
+    with pytest.raises(ArgumentError, match=message):
+        sgd_update(**changes)
+    assert not launched
+
+
 def test_a_structure_must_be_that_structure(launched):
     with pytest.raises(ArgumentError, match="kernel conv2d_forward, argument g: must be one Window structure, got 3"):
         conv2d(g=3)

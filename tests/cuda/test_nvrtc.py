@@ -54,6 +54,15 @@ def test_nothing_is_computed_in_double_precision_for_float32(files):
     assert ".f64" in nvrtc.ptx(source(files, "float64"), "compute_90")
 
 
+def test_a_batch_is_rounded_as_on_the_host(files):
+    """After the product and after the sum: fused, they would be rounded once."""
+    (file,) = (file for file in files if file.name == "gather.cu")
+    for dtype, short in (("float32", "f32"), ("float64", "f64")):
+        text = nvrtc.ptx(source([file], dtype), "compute_90")
+        assert re.search(rf"mul\.rn[.\w]*\.{short}", text)
+        assert not re.search(rf"fma[.\w]*\.{short}", text)
+
+
 @pytest.mark.usefixtures("files")
 def test_an_error_is_told_by_file_and_line(tmp_path):
     file = tmp_path / "bad.cu"

@@ -27,6 +27,13 @@ def test_declarations_are_read():
     assert kernels()["dropout_forward"].parameters[4].dtype(np.dtype("float64")) == np.float32
 
 
+def test_lists_of_arrays_are_read():
+    values, grads, velocities, chunks = kernels()["sgd_update"].parameters[:4]
+    assert (values.type, values.array, values.many, values.const) == ("T", True, True, False)
+    assert (grads.many, grads.const, grads.optional) == (True, True, False)
+    assert (velocities.many, velocities.optional, chunks.many) == (True, True, False)
+
+
 def test_structures_are_read():
     assert list(structures()) == ["Window"]
     assert structures()["Window"].names[:4] == ("N", "H", "W", "C")

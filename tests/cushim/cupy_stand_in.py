@@ -18,6 +18,9 @@ from gpucnn import dispatch
 from gpucnn.cuda import launch
 
 ARRAYS = ("T", "base", "real")
+FREE = 1 << 30
+"""Bytes that are free on the device, of twice as many."""
+
 PLAIN = ("shape", "dtype", "ndim", "size", "nbytes", "itemsize", "strides", "flags")
 
 
@@ -98,6 +101,10 @@ class Device:
     def __str__(self) -> str:
         return f"<CUDA Device {self.id}>"
 
+    @property
+    def mem_info(self) -> tuple[int, int]:
+        return FREE, 2 * FREE
+
     def use(self) -> None: ...
 
     def synchronize(self) -> None: ...
@@ -118,6 +125,9 @@ class Module(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
         found = getattr(np, name)
         return found if isinstance(found, type) or not callable(found) else _calling(found)
+
+    def get_default_memory_pool(self) -> Any:
+        return types.SimpleNamespace(free_bytes=lambda: 0, free_all_blocks=lambda: None)
 
     def asarray(self, x: Any, dtype: Any = None) -> ndarray:
         """Copy to the device: here alone NumPy arrays are welcome."""
@@ -143,9 +153,16 @@ def install(monkeypatch: Any, kernels: Callable[[Any, str], Any] | None = None) 
 
 def _launching(run: Callable[..., None]) -> Callable[..., None]:
     def launching(grid: Any, block: Any, arguments: tuple[Any, ...], **options: Any) -> None:
-        run(grid, block, tuple(a.host if isinstance(a, ndarray) else a for a in arguments), **options)
+        run(grid, block, tuple(map(_hosted, arguments)), **options)
 
     return launching
+
+
+def _hosted(argument: Any) -> Any:
+    """Return what a kernel's argument holds: an array, a list of arrays, or a structure."""
+    if isinstance(argument, list):
+        return [array.host for array in argument]
+    return argument.host if isinstance(argument, ndarray) else argument
 
 
 def _calling(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -98,7 +98,11 @@ class Kernel:
         assert shared_mem == 0, "kernels use static shared memory"
         if len(args) != len(self.parameters):
             raise KernelError(f"{self.name}: {len(args)} arguments for {len(self.parameters)} parameters")
-        buffers = [_Buffer(self, i, *pair, schedule) for i, pair in enumerate(zip(args, self.parameters, strict=True))]
+        pairs = zip(args, self.parameters, strict=True)
+        buffers = [
+            (_List if isinstance(argument, list) else _Buffer)(self, str(i), argument, parameter, schedule)
+            for i, (argument, parameter) in enumerate(pairs)
+        ]
         error = self._run(grid, block, buffers, schedule)
         touched = [i for i, buffer in enumerate(buffers) if buffer.release(keep=error is None)]
         if error is None and touched:
@@ -107,10 +111,10 @@ class Kernel:
             raise KernelError(f"{self.name}: {error}")
 
     def _run(
-        self, grid: tuple[int, ...], block: tuple[int, ...], buffers: list[_Buffer], schedule: Schedule
+        self, grid: tuple[int, ...], block: tuple[int, ...], buffers: list[_Buffer | _List], schedule: Schedule
     ) -> str | None:
         values = (ctypes.c_void_p * len(buffers))(*(ctypes.addressof(buffer.value) for buffer in buffers))
-        regions = [buffer.region for buffer in buffers if buffer.region]
+        regions = [region for buffer in buffers for region in buffer.regions]
         message = ctypes.create_string_buffer(2048)
         launch = _Launch(
             (ctypes.c_uint * 3)(*_three(grid)),
@@ -134,11 +138,11 @@ class Kernel:
 class _Buffer:
     """An argument as the kernel sees it: an array's copy between guard pages, or the bytes of a number."""
 
-    def __init__(self, kernel: Kernel, index: int, argument: Any, parameter: str, schedule: Schedule) -> None:
+    def __init__(self, kernel: Kernel, index: str, argument: Any, parameter: str, schedule: Schedule) -> None:
         kind, code = parameter
         where = f"{kernel.name}, argument {index}"
         self.array: np.ndarray | None = None
-        self.region: _Region | None = None
+        self.regions: list[_Region] = []
         self.written = kind == "P"
         self.runtime = kernel.module.runtime
         self.value: Any
@@ -156,14 +160,14 @@ class _Buffer:
                 )
             self._place(argument, index, schedule)
 
-    def _place(self, array: np.ndarray, index: int, schedule: Schedule) -> None:
+    def _place(self, array: np.ndarray, index: str, schedule: Schedule) -> None:
         self.array = array
         offset = array.ctypes.data % 16 if schedule.at_start else -1
         self.address = self.runtime.cushim_allocate(array.nbytes, offset)
         ctypes.memmove(self.address, array.ctypes.data, array.nbytes)
         if not self.written:
             self.runtime.cushim_protect(self.address)
-        self.region = _Region(self.address, array.nbytes, min(4, array.itemsize), f"argument {index}".encode())
+        self.regions = [_Region(self.address, array.nbytes, min(4, array.itemsize), f"argument {index}".encode())]
         self.value = ctypes.c_void_p(self.address)
 
     def release(self, keep: bool) -> bool:
@@ -173,6 +177,27 @@ class _Buffer:
         if keep and self.written:
             ctypes.memmove(self.array.ctypes.data, self.address, self.array.nbytes)
         return bool(self.runtime.cushim_release(self.address))
+
+
+class _List:
+    """A list of arrays as the kernel sees it: each between guard pages, and so is the table of their addresses."""
+
+    def __init__(self, kernel: Kernel, index: str, arrays: list[Any], parameter: str, schedule: Schedule) -> None:
+        if parameter[0] not in "cp":
+            raise KernelError(f"{kernel.name}, argument {index}: takes no list of arrays")
+        self.buffers = [
+            _Buffer(kernel, f"{index}[{i}]", array, parameter[0].upper() + parameter[1], schedule)
+            for i, array in enumerate(arrays)
+        ]
+        addresses = np.array([buffer.address for buffer in self.buffers], np.uint64)
+        self.table = _Buffer(kernel, index, addresses, "CL", schedule)
+        self.value = self.table.value
+        self.regions = [region for buffer in (*self.buffers, self.table) for region in buffer.regions]
+
+    def release(self, keep: bool) -> bool:
+        """Free the memory of all, see `_Buffer.release`."""
+        touched = [buffer.release(keep) for buffer in (*self.buffers, self.table)]
+        return any(touched)
 
 
 @cache

@@ -61,6 +61,12 @@ def test_two_runs_give_the_same_bits(tmp_path):
     assert_same_weights(*(train(tmp_path / name, "cuda", *SMALL) for name in "ab"))
 
 
+def test_images_on_the_gpu_are_those_of_the_host_to_the_bit(tmp_path):
+    augment = "data.augment=[{random_crop: {padding: 1, mode: reflect}}, horizontal_flip, {cutout: {size: 3}}]"
+    runs = [train(tmp_path / on, "cuda", *SMALL, augment, f"data.on_device={on}") for on in ("true", "false")]
+    assert_same_weights(*runs)
+
+
 def test_a_run_that_is_resumed_gives_the_same_bits(tmp_path):
     whole = train(tmp_path / "whole", "cuda", *SMALL, "schedule=constant")
     train(tmp_path / "parts", "cuda", *SMALL, "schedule=constant", "training.epochs=1")

@@ -110,13 +110,23 @@ def on_gpu() -> launch.Compiler:
         compiled = launch.compilers["cupy"](kernel, dtype)
 
         def run(grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...], *, shared_mem: int) -> None:
-            arrays = [p.array and isinstance(a, np.ndarray) for p, a in zip(kernel.parameters, args, strict=True)]
-            moved = tuple(cupy.asarray(a) if is_array else a for a, is_array in zip(args, arrays, strict=True))
+            moved = tuple(placed(a, is_array) for a, is_array in zip(args, arrays, strict=True))
             compiled(grid, block, moved, shared_mem=shared_mem)
-            for parameter, host, device, is_array in zip(kernel.parameters, args, moved, arrays, strict=True):
-                if is_array and not parameter.const:
-                    host[...] = device.get()
+            for parameter, host, device in zip(kernel.parameters, args, moved, strict=True):
+                if parameter.array and not parameter.const:
+                    brought_back(host, device)
 
+        def placed(argument: Any, is_array: bool) -> Any:
+            if isinstance(argument, list):
+                return [cupy.asarray(array) for array in argument]
+            return cupy.asarray(argument) if is_array and isinstance(argument, np.ndarray) else argument
+
+        def brought_back(host: Any, device: Any) -> None:
+            for one, other in zip(host, device, strict=True) if isinstance(host, list) else [(host, device)]:
+                if isinstance(one, np.ndarray):
+                    one[...] = other.get()
+
+        arrays = [parameter.array for parameter in kernel.parameters]
         return run
 
     return compiler

@@ -188,3 +188,42 @@ def test_arguments_are_what_the_kernel_declares(module, change, message):
     args: dict[int, Any] = {0: np.zeros(64, np.float32), 1: np.zeros(64, np.float32), 2: np.int32(1)} | change
     with pytest.raises(KernelError, match=message):
         module.get_function("right0")((1,), (64,), tuple(args.values()))
+
+
+LISTS = {
+    "right": ("y[b][t] = x[b][t];", None),
+    "past_the_end": ("y[b][t + b] = x[b][t];", r"outside argument 1\[1\]|written next to argument 1"),
+    "to_an_input": ("((float*)x[b])[t] = 1;", r"write of read-only argument 0\[[01]\]"),
+    "race": ("if (t < 32) y[1][t] = x[b][t];", r"race on argument 1\[1\] at byte 0: written by another block"),
+    "no_such_array": ("y[b][t] = x[b + 2][t];", r"read outside argument 0 \(16 bytes\)"),
+}
+"""Kernels that take lists of two arrays, of 64 and of 32 numbers, a block each; and what is wrong with them."""
+
+
+@pytest.fixture(scope="module")
+def listed(builds: Path) -> Module:
+    head = (
+        'extern "C" __global__ void {}(const float* const* x, float* const* y) {{ '
+        "const int t = threadIdx.x, b = blockIdx.x; if (b && t >= 32) return; {} }}"
+    )
+    return Module("\n".join(head.format(name, body) for name, (body, _) in LISTS.items()), list(LISTS), builds)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_arrays_of_lists_are_watched_like_others(listed, name):
+    x = [np.arange(size, dtype=np.float32) for size in (64, 32)]
+    y = [np.zeros_like(array) for array in x]
+    if LISTS[name][1] is None:
+        listed.get_function(name)((2,), (64,), (x, y))
+        np.testing.assert_equal(y, x)
+    else:
+        with pytest.raises(KernelError, match=LISTS[name][1]):
+            listed.get_function(name)((2,), (64,), (x, y))
+
+
+def test_a_list_is_taken_where_the_kernel_declares_one(module, listed):
+    one = np.zeros(64, np.float32)
+    with pytest.raises(KernelError, match="argument 0: takes no list of arrays"):
+        module.get_function("right0")((1,), (64,), ([one], one, np.int32(1)))
+    with pytest.raises(KernelError, match=r"argument 0\[1\]: must be a contiguous array of float32"):
+        listed.get_function("right")((1,), (64,), ([one, np.zeros(32)], [one, one]))

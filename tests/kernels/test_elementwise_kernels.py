@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,13 @@ from checks.arrays import assert_near, numbers
 from cushim.expected import reference, sizes
 
 from gpucnn import dispatch, ops
-from gpucnn.cuda import sums
+from gpucnn.cuda import launch, sums
+from gpucnn.layers.base import Parameter
 from gpucnn.ops import activation
 from gpucnn.ops.finite import count_nonfinite
 from gpucnn.ops.sums import sum_rows
 from gpucnn.ops.update import adam_update, sgd_update
+from gpucnn.optimizers.adam import Adam
 from gpucnn.random import Stream
 
 ACTIVATIONS: list[tuple[str, dict[str, float]]] = [
@@ -92,18 +95,40 @@ def test_adam(decoupled, decay, dtype):
 
 
 def compare_steps(update: Any, dtype: str, slots: int, options: Callable[[int], dict[str, Any]]) -> None:
-    """Take three steps from the same weights by the kernel and by the reference, which must end up together."""
-    value, *grads = numbers(6, *[(3, 97)] * 4, dtype=dtype)
-    actual = [value] + [np.zeros_like(value) for _ in range(slots)]
-    expected = [array.copy() for array in actual]
-    missing = [None] * (not slots)  # SGD's velocity
+    """Take three steps from the same weights by the kernel and by the reference, which must end up together.
+
+    Of arrays of many sizes, each at another place behind a multiple of 16 bytes, some exempt from decay.
+    """
+    shapes = [(3, 97), (1,), (0, 4), (2048,), (2049,), (3, 3, 2, 1), (257,)]
+    decayed = [True, False, True, False, True, True, False]
+    values, *grads = ([shifted(x, i) for i, x in enumerate(numbers(6 + k, *shapes, dtype=dtype))] for k in range(4))
+    actual = [values, *([np.zeros_like(x) for x in values] for _ in range(slots))]
+    expected = [[x.copy() for x in arrays] for arrays in actual]
+    missing = [None] * (not slots)  # SGD's velocities
     for step, grad in enumerate(grads):
-        update(actual[0], grad, *actual[1:], *missing, **options(step))
+        update(actual[0], grad, *actual[1:], *missing, decayed, **options(step))
         with dispatch.using("reference"):
-            update(expected[0], grad, *expected[1:], *missing, **options(step))
+            update(expected[0], grad, *expected[1:], *missing, decayed, **options(step))
     eps = np.finfo(dtype).eps
-    for got, wanted in zip(actual, expected, strict=True):
+    for got, wanted in zip(chain(*actual), chain(*expected), strict=True):
         np.testing.assert_allclose(got, wanted, rtol=64 * eps, atol=16 * eps)
+
+
+def shifted(x: np.ndarray, places: int) -> np.ndarray:
+    """Return a view of the same numbers, so many elements behind the start of its memory."""
+    memory = np.concatenate([np.zeros(places, x.dtype), x.reshape(-1)])
+    return memory[places:].reshape(x.shape)
+
+
+def test_all_parameters_are_updated_by_one_launch(monkeypatch):
+    launched = []
+    compiler = launch.compilers["numpy"]
+    monkeypatch.setitem(launch.compilers, "numpy", lambda k, dtype: launched.append(k.name) or compiler(k, dtype))
+    optimizer = Adam()
+    params = {str(i): Parameter(x, grad=x.copy()) for i, x in enumerate(numbers(6, (3,), (5, 700), dtype="float32"))}
+    optimizer.build(params)
+    optimizer.update(params, lr=0.1, step=0)
+    assert launched == ["adam_update"]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (13, 300), (2, 3, 5, 7), (1031, 3), (0, 3)])

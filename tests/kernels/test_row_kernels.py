@@ -32,6 +32,29 @@ def test_softmax(name, shape, dtype):
     assert_near(backward(dy, y), reference(backward, dy, y), dtype, size, roundings=shape[-1] + 32)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (9, 32), (8, 33), (57, 10), (301, 3), (0, 5)])
+def test_count_of_what_is_right(shape, dtype):
+    """Many scores are equal, some infinite or no number; every fifth label is of no class."""
+    scores = np.round(numbers(16, shape, dtype=dtype)[0])
+    scores[scores == 2], scores[scores == -2] = np.nan, -np.inf
+    labels = np.array([highest(row) for row in scores], np.int64)
+    labels[1::3] = 0
+    labels[::5] = [-1, shape[1], 2**32, -(2**63)][len(labels) % 4]
+    right = sum(highest(row) == label for row, label in zip(scores, labels, strict=True))
+    np.testing.assert_array_equal(ops.count_correct(scores, labels), [right])
+    with dispatch.using("reference"):
+        np.testing.assert_array_equal(ops.count_correct(scores, labels), [right])
+
+
+def highest(row: np.ndarray) -> int:
+    """Return where the first NaN stands, or else the first of the largest numbers."""
+    best = 0
+    for k, score in enumerate(row):
+        if score > row[best] or (np.isnan(score) and not np.isnan(row[best])):
+            best = k
+    return best
+
+
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
 def test_softmax_of_scores_at_the_ends(name, dtype):
     most = float(np.finfo(dtype).max)

@@ -12,9 +12,13 @@ import pytest
 from cushim import cupy_stand_in
 
 import gpucnn
+from gpucnn import config
+from gpucnn.augment.base import Augmentation
+from gpucnn.augment.horizontal_flip import HorizontalFlip
 from gpucnn.backend import Device, to_numpy
+from gpucnn.config.implementations import Choice, implementations
 from gpucnn.dispatch import recorded
-from gpucnn.errors import ArgumentError
+from gpucnn.errors import ArgumentError, OutOfMemory
 from gpucnn.random import Step
 from gpucnn.training.observer import Observer
 from gpucnn.training.parts import build_model
@@ -118,9 +122,97 @@ def test_a_run_crosses_devices(cuda, folder, first, then):
         np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-def test_host_and_device_arrays_do_not_mix(cuda):
-    from gpucnn import config
+AUGMENT = ["horizontal_flip", {"random_crop": {"padding": 2, "mode": "reflect"}}, {"cutout": {"size": 3, "fill": 99}}]
 
+
+def with_data(**changes: Any) -> dict[str, Any]:
+    return {"data": CONFIG["data"] | {"augment": AUGMENT, "validation": 2} | changes}
+
+
+class Told(Observer):
+    """What a run tells; it breaks off, as if the machine had stopped, after the step `last`."""
+
+    def __init__(self, last: int = -1) -> None:
+        self.last = last
+        self.messages: list[str] = []
+        self.rows: list[Any] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+    def epoch_finished(self, row: Any) -> None:
+        self.rows.append({key: value for key, value in row.items() if "second" not in key})
+
+    def step(self, metrics: Any) -> None:
+        if metrics["step"] == self.last:
+            raise ConnectionError
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_images_on_the_device_are_those_of_the_host_to_the_bit(cuda, folder, precision):
+    """Training and validation, with one launch a batch that gathers it."""
+    found = {}
+    for on_device in (True, False):
+        told = Told()
+        settings = CONFIG | with_data(on_device=on_device) | {"precision": precision}
+        with recorded() as decisions:
+            run = gpucnn.train(settings, device="cuda", observer=told)
+        gathered = [d.implementation for d in decisions if d.operation == "gather"]
+        assert gathered == (["gpucnn.cuda"] * 3 if on_device else [])  # 8 images to train on, 2 to validate with
+        assert not told.messages
+        found[on_device] = run.model.arrays() | {"rows": told.rows}
+    np.testing.assert_equal(found[True], found[False])
+
+
+def test_images_on_the_device_and_resumed_anywhere(cuda, folder):
+    """A run that breaks off after every step ends with the bits of one that never stopped."""
+    steps = {"epochs": 2, "checkpoint_every": {"steps": 1}}
+    settings = CONFIG | with_data(on_device=True, batch_size=3) | {"training": steps}
+    whole = gpucnn.train(settings, device="cuda", observer=Observer()).model.arrays()
+    for last in range(1, 6):
+        with pytest.raises(ConnectionError):
+            gpucnn.train(settings, run_dir="parts", resume=last > 1, device="cuda", observer=Told(last))
+    streamed = settings | with_data(on_device=False, batch_size=3)
+    parts = gpucnn.train(streamed, run_dir="parts", resume=True, device="cuda", observer=Observer()).model.arrays()
+    np.testing.assert_equal(parts, whole)
+
+
+def test_an_augmentation_that_no_kernel_knows_is_prepared_on_the_host(cuda, folder, monkeypatch):
+    expected = gpucnn.train(CONFIG | with_data(), device="cuda", observer=Observer()).model.arrays()
+    monkeypatch.setattr(HorizontalFlip, "frames", Augmentation.frames)
+    told = Told()
+    weights = gpucnn.train(CONFIG | with_data(), device="cuda", observer=told).model.arrays()
+    np.testing.assert_equal(weights, expected)
+    why = "horizontal_flip runs on the host only"
+    assert told.messages == [f"images stay on the host, where batches are prepared: {why}"]
+    with pytest.raises(ArgumentError, match=f"data.on_device is true, but {why}"):
+        trained("cuda", **with_data(on_device=True))
+    choices = implementations(config.load(CONFIG | with_data()), Device.named("cuda"))
+    assert Choice("gather", "the host", why, 1) in choices
+
+
+def test_what_gathers_batches_is_told(cuda):
+    for on_device, choice in (
+        ("auto", Choice("gather", "gpucnn.cuda", "", 1)),
+        (False, Choice("gather", "the host", "data.on_device is false", 1)),
+    ):
+        choices = implementations(config.load(CONFIG | with_data(on_device=on_device)), Device.named("cuda"))
+        assert [found for found in choices if found.operation == "gather"] == [choice]
+    on_cpu = implementations(config.load(CONFIG | with_data()), Device("cpu"))
+    assert "gather" not in [found.operation for found in on_cpu]
+
+
+def test_images_that_do_not_fit_stay_on_the_host(cuda, folder, monkeypatch):
+    monkeypatch.setattr(cupy_stand_in, "FREE", 10 * 6 * 6 * 2 - 1)
+    told = Told()
+    gpucnn.train(CONFIG | with_data(), device="cuda", observer=told)
+    assert len(told.messages) == 1
+    assert "they take 0.00 GiB, more than 25%" in told.messages[0]
+    with pytest.raises(OutOfMemory, match=r"the images take 0.00 GiB, too much for cuda:0"):
+        trained("cuda", **with_data(on_device=True))
+
+
+def test_host_and_device_arrays_do_not_mix(cuda):
     model = build_model(config.load(CONFIG), (6, 6, 2), Device.named("cuda"))
     with pytest.raises(ArgumentError, match=r"different modules \(x numpy, w cupy\)"):
         model.forward(np.zeros((2, 6, 6, 2)))

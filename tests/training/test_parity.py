@@ -118,8 +118,8 @@ def scaled(name: str, of: int | None = None) -> Callable[..., Any]:
     return wrong
 
 
-def without_momentum(value: Any, grad: Any, velocity: Any, **options: Any) -> None:
-    reference("sgd_update")(value, grad, None, **options)
+def without_momentum(values: Any, grads: Any, velocities: Any, decayed: Any, **options: Any) -> None:
+    reference("sgd_update")(values, grads, None, decayed, **options)
 
 
 @pytest.mark.parametrize(

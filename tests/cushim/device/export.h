@@ -1,8 +1,8 @@
 // The table through which Python finds a module's kernels: put behind the kernel sources.
 //
-// A kernel's parameters are told as a string, two characters each: `C` (pointer to const), `P` (pointer) or `V` (by
-// value), then the NumPy character of the type, `2` for a structure of two bytes, which is a half precision, or `?` for
-// another.
+// A kernel's parameters are told as a string, two characters each: `C` (pointer to const), `P` (pointer), `c` and `p`
+// (pointer to such pointers) or `V` (by value), then the NumPy character of the type, `2` for a structure of two bytes,
+// which is a half precision, or `?` for another.
 #pragma once
 
 namespace cushim {
@@ -17,8 +17,13 @@ template <class T> constexpr char type_code() {
 
 template <class P> void describe(char*& text) {
   using Target = std::remove_pointer_t<P>;
-  *text++ = !std::is_pointer_v<P> ? 'V' : std::is_const_v<Target> ? 'C' : 'P';
-  *text++ = type_code<std::remove_cv_t<Target>>();
+  if constexpr (std::is_pointer_v<Target>) {
+    describe<std::remove_cv_t<Target>>(text);
+    text[-2] += 'a' - 'A';
+  } else {
+    *text++ = !std::is_pointer_v<P> ? 'V' : std::is_const_v<Target> ? 'C' : 'P';
+    *text++ = type_code<std::remove_cv_t<Target>>();
+  }
 }
 
 template <class... P> struct Caller {

@@ -1,0 +1,85 @@
+"""A batch, gathered from all images of a data set by their indices, each seen through frames, and normalised.
+
+A frame says for one image how another one is taken from it:
+
+    y[i, j] = fill where (i, j) is hidden, else x[i + top, j' + left], where j' = W - 1 - j if mirrored, else j
+
+Beyond the image's borders x is `fill`, its outermost pixel again, or the image mirrored at its outermost pixels. Random
+crops, flips and patches that are cut out are frames, and so is what they make one after the other a list of frames.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from gpucnn.backend import Array, array_module
+from gpucnn.dispatch import operation
+
+Border = Literal["constant", "edge", "reflect"]
+"""What is beyond an image's borders."""
+
+FIELDS = ("top", "left", "mirrored", "border", "fill", "from_row", "to_row", "from_column", "to_column")
+"""The numbers of a frame; hidden are the rows from `from_row` to before `to_row`, and likewise the columns of them."""
+
+
+def frames(count: int, *, border: Border = "constant", **fields: Any) -> Array:
+    """Return the frames of `count` images, int32 of shape (count, 9): each of `FIELDS` a number or an array, else 0.
+
+    >>> frames(2, top=[-1, 1], border="edge").tolist()
+    [[-1, 0, 0, 1, 0, 0, 0, 0, 0], [1, 0, 0, 1, 0, 0, 0, 0, 0]]
+    """
+    found = np.zeros((count, len(FIELDS)), np.int32)
+    for name, values in (fields | {"border": get_args(Border).index(border)}).items():
+        found[:, FIELDS.index(name)] = values
+    return found
+
+
+@operation
+def gather(
+    images: Array, labels: Array, indices: Array, frames: Array, scale: Array, shift: Array | None
+) -> tuple[Array, Array]:
+    """Return x (n, H, W, C), of the dtype of `scale`, and the labels (n,) of the images at `indices`.
+
+        x = scale p + shift       p: what the frames make of the image, the first frame first
+
+    images: (N, H, W, C), uint8 or float32. labels: (N,), int64. indices: (n,), int64. frames: (n, k, 9), int32, k >= 0.
+    scale, shift: (C,); the product is rounded before the sum. shift is None where nothing is added.
+
+    >>> images = np.arange(6, dtype=np.uint8).reshape(2, 1, 3, 1)
+    >>> mirror = frames(1, mirrored=1)[:, None]
+    >>> x, labels = gather(images, np.array([7, 8]), np.array([1]), mirror, np.array([0.5]), None)
+    >>> x.ravel().tolist(), labels.tolist()
+    ([2.5, 2.0, 1.5], [8])
+    """
+    xp, (height, width) = array_module(images), images.shape[1:3]
+    rows = xp.broadcast_to(xp.arange(height), (len(indices), height))
+    columns = xp.broadcast_to(xp.arange(width), (len(indices), width))
+    covered, fills = xp.zeros((len(indices), height, width), bool), xp.zeros((len(indices), height, width), np.int32)
+    for k in range(frames.shape[1] - 1, -1, -1):  # from the pixels of the last image back to those of the first
+        top, left, mirrored, border, fill, *hidden = (frames[:, k, i, None] for i in range(len(FIELDS)))
+        from_row, to_row, from_column, to_column = hidden
+        hides = _both((from_row <= rows) & (rows < to_row), (from_column <= columns) & (columns < to_column))
+        moved, shifted = rows + top, xp.where(mirrored != 0, width - 1 - columns, columns) + left
+        rows, columns = _inside(moved, height, border), _inside(shifted, width, border)
+        covers = (hides | ((border == 0)[:, :, None] & ~_both(rows == moved, columns == shifted))) & ~covered
+        fills = xp.where(covers, fill[:, :, None], fills)
+        covered = covered | covers
+    pixels = images[indices[:, None, None], rows[:, :, None], columns[:, None, :]].astype(scale.dtype)
+    x = xp.where(covered[..., None], fills[..., None].astype(scale.dtype), pixels) * scale
+    return (x if shift is None else x + shift), labels[indices]
+
+
+def _both(rows: Array, columns: Array) -> Array:
+    """Return for each pixel whether its row is among `rows` (n, H) and its column among `columns` (n, W)."""
+    both: Array = rows[:, :, None] & columns[:, None, :]
+    return both
+
+
+def _inside(at: Array, size: int, border: Array) -> Array:
+    """Return the places on an axis of `size` pixels whose pixels stand at places that may lie beyond its ends."""
+    xp = array_module(at)
+    mirrored = xp.where(at < 0, -at, xp.where(at >= size, 2 * (size - 1) - at, at))
+    places: Array = xp.clip(xp.where(border == get_args(Border).index("reflect"), mirrored, at), 0, size - 1)
+    return places
