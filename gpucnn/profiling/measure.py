@@ -1,0 +1,128 @@
+"""The steps of a training, timed: some whole, and as many cut into their parts, taking turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing, nullcontext
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from gpucnn.backend import Device
+from gpucnn.config.experiment import Experiment
+from gpucnn.config.implementations import computing
+from gpucnn.cpu.threads import threads
+from gpucnn.data.loader import Batches
+from gpucnn.errors import ArgumentError
+from gpucnn.profiling.meters import DeviceClock, HostClock, Seconds
+from gpucnn.profiling.peaks import Peaks, measured, synchronize
+from gpucnn.profiling.profile import Profile, Row
+from gpucnn.profiling.seams import BATCH, WAIT, Part, metered, parts
+from gpucnn.profiling.work import Work, observed
+from gpucnn.training.observer import Observer
+from gpucnn.training.trainer import Trainer
+
+WARM_UP = 2
+"""Steps after the one whose work is noted: compilers are done then, and memory is there."""
+
+_WAIT = Part(BATCH, WAIT)
+
+
+def profile(
+    experiment: Experiment, device: Device, steps: int, tell: Callable[[str], object] = lambda _: None
+) -> Profile:
+    """Train so many steps of an experiment cut into parts, and as many whole; return what they took.
+
+    The trainer computes as it always does, and its losses are those of a training that nobody looks at. tell: hears
+    what is being measured.
+    """
+    if steps < 1:
+        raise ArgumentError(f"steps (={steps}) must be at least 1")
+    with computing(experiment), np.errstate(all="ignore"):
+        run = _Steps(experiment, device)
+        with closing(run.batches):
+            tell("measuring what the device can do")
+            peaks = measured(device, run.trainer.model.dtype)
+            tell("warming up")
+            return run.profile(steps, peaks, tell)
+
+
+class _Steps:
+    """A training, step by step."""
+
+    def __init__(self, experiment: Experiment, device: Device) -> None:
+        self.device, self.trainer = device, Trainer(experiment, device)
+        self.trainer.observer = Observer()  # nobody is told that memory did not suffice for a whole batch
+        self.batches, self.losses = self._batches(), []  # type: Batches, list[float]
+        loader = self.trainer.batches
+        self.images = min(loader.images, loader.batch_size)
+        self._total = experiment.training.epochs * len(loader)
+
+    def profile(self, steps: int, peaks: Peaks, tell: Callable[[str], object]) -> Profile:
+        """Return the profile of so many steps."""
+        with observed(self.trainer) as work:
+            self.step()
+        for _ in range(WARM_UP):
+            self.step(HostClock())
+        whole, cut, host, own = [], [], [], []  # type: list[float], list[float], list[Seconds], list[Seconds]
+        for i in range(steps):
+            tell(f"timing step {i + 1} of {steps}")
+            whole.append(self.step())
+            clock = HostClock()
+            cut.append(self.step(clock))
+            host.append(clock.seconds)
+            if self.device.kind == "cuda":
+                events = DeviceClock(self.device, clock.seconds)
+                self.step(events)
+                own.append(events.seconds)
+        rows = [
+            self._row(part, host, own, work.get(part, Work()))
+            for part in (_WAIT, *parts(self.trainer))
+            if part in host[0]
+        ]
+        return Profile(
+            self.trainer.experiment.name,
+            str(self.device),
+            threads() if self.device.kind == "cpu" else None,
+            self.trainer.model.dtype.name,
+            self.images,
+            peaks,
+            rows,
+            step=tuple(whole if own else cut),
+            plain=tuple(whole),
+            losses=tuple(self.losses),
+        )
+
+    def step(self, meter: Any = None) -> float:
+        """Train on the next batch, cut by the meter if there is one; return the seconds of the whole step."""
+        trainer, p = self.trainer, self.trainer.progress
+        with metered(trainer, meter) if meter else nullcontext():
+            synchronize(self.device)
+            began = time.perf_counter()
+            if meter:
+                meter.begin(_WAIT)
+            x, labels = next(self.batches)
+            if meter:
+                meter.end(_WAIT, None, (), None)
+            loss, _ = trainer.step(x, labels, trainer.learning_rate(min(p.step, self._total - 1)))
+            synchronize(self.device)
+            seconds = time.perf_counter() - began
+        p.step += 1
+        self.losses.append(loss)
+        return seconds
+
+    def _row(self, part: Part, host: list[Seconds], own: list[Seconds], work: Work) -> Row:
+        times = tuple(seconds[part] for seconds in own or host)
+        return Row(part, times, work, median(seconds[part] for seconds in host) if own else None)
+
+    def _batches(self) -> Batches:
+        """Yield the batches of one epoch after the other, but the last ones that are smaller."""
+        epoch = 0
+        while True:
+            with closing(self.trainer.batches.batches(epoch)) as batches:
+                for x, labels in batches:
+                    if len(x) == self.images:
+                        yield x, labels
+            epoch += 1

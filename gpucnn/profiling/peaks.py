@@ -1,0 +1,86 @@
+"""What a device can do at best, measured: operations a second of a large product, bytes a second of a large copy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gpucnn.backend import Device
+from gpucnn.cpu import threads
+
+ROUNDS = 5
+COPY_BYTES = 2**28
+"""Of the array that is copied: far more than caches hold."""
+
+BLOCKS = 64
+"""Into how many parts the copy on a CPU is cut, for all threads that compute to share in."""
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """Floating-point operations a second, and bytes a second, those read and those written.
+
+    No part of a step can do better than its roofline, the lower of the two bounds that follow, unless its operands
+    stay in a cache, or its algorithm needs fewer operations than are counted.
+    """
+
+    flops: float
+    bytes: float
+
+    def seconds(self, flops: float, size: float) -> float:
+        """Return the least time for so many operations and bytes.
+
+        >>> Peaks(flops=100.0, bytes=10.0).seconds(200.0, 10.0), Peaks(100.0, 10.0).seconds(200.0, 40.0)
+        (2.0, 4.0)
+        """
+        return max(flops / self.flops, size / self.bytes)
+
+
+def measured(device: Device, dtype: Any) -> Peaks:
+    """Return the peaks of a device for numbers of `dtype`: the best of some rounds each."""
+    size = 2048 if device.kind == "cpu" else 8192 if np.dtype(dtype).itemsize < 8 else 4096
+    return Peaks(
+        2 * size**3 / _best(device, _product(device, dtype, size)), 2 * COPY_BYTES / _best(device, _copy(device))
+    )
+
+
+def _product(device: Device, dtype: Any, size: int) -> Callable[[], object]:
+    """Return what multiplies two square matrices: by BLAS or cuBLAS, as it comes."""
+    a, b = (device.asarray(np.random.default_rng(seed).random((size, size), np.float32), dtype) for seed in range(2))
+    y = device.xp.empty_like(a)
+    return lambda: device.xp.matmul(a, b, out=y)
+
+
+def _copy(device: Device) -> Callable[[], object]:
+    xp = device.xp
+    source, target = (xp.full((BLOCKS, COPY_BYTES // BLOCKS // 4), value, np.float32) for value in range(2))
+
+    def block(i: int) -> None:
+        target[i] = source[i]
+
+    def whole() -> None:
+        target[...] = source
+
+    return whole if device.kind == "cuda" else lambda: threads.run(block, BLOCKS)
+
+
+def _best(device: Device, call: Callable[[], object]) -> float:
+    """Return the fewest seconds that a call took once it was warm."""
+    times = []
+    for _ in range(ROUNDS + 1):
+        synchronize(device)
+        began = time.perf_counter()
+        call()
+        synchronize(device)
+        times.append(time.perf_counter() - began)
+    return min(times[1:])
+
+
+def synchronize(device: Device) -> None:
+    """Wait until the device has done all it was asked for."""
+    if device.kind != "cpu":
+        device.xp.cuda.Device(device.index).synchronize()
