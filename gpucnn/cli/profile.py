@@ -96,7 +96,7 @@ def _parts(found: Profile) -> str:
                 "" if row.part.path == last else names.get(row.part.path, row.part.path),
                 row.part.what,
                 f"{row.seconds * scale:.3f}",
-                _percent(spread(row.times)),
+                _percent(spread(row.times), 0),
                 *([] if row.host is None else [f"{row.host * scale:.3f}"]),
                 _percent(found.share(row.seconds)),
                 _rate(row.work.flops, row.seconds),
@@ -112,7 +112,7 @@ def _parts(found: Profile) -> str:
         "step": (found.seconds, spread(found.step)),
     }
     for name, (time, of) in whole.items():
-        cells = [f"{time * scale:.3f}", _percent(of), *["-" for _ in host], _percent(found.share(time))]
+        cells = [f"{time * scale:.3f}", _percent(of, 0), *["-" for _ in host], _percent(found.share(time))]
         rows.append([name, "", *cells, "-", "-", "-", ""])
     heads = ["layer", "pass", unit, "spread", *host, "share", "GFLOP/s", "GB/s", "roofline", "computed by"]
     return table(heads, rows)
@@ -151,8 +151,8 @@ def _most_expensive(found: Profile) -> str:
 
 def _notes(found: Profile) -> str:
     notes = [
-        "FLOPs: those that `gpucnn check` counts, as many in each backward pass as in the forward one. Bytes: each operand",
-        "read once, each result written once. roofline: the least time that the peaks allow for both, over the time taken.",
+        "FLOPs: those that `gpucnn check` counts, as many in each backward pass as forward. Bytes: each operand read",
+        "once, each result written once. roofline: the least time that the peaks allow for both, over the time taken.",
     ]
     if any((row.roofline(found.peaks) or 0) > 1 for row in found.rows):
         notes.append(
@@ -168,8 +168,8 @@ def _unit(found: Profile) -> tuple[str, float]:
     return ("ms", 1e3) if found.seconds >= 1e-3 else ("us", 1e6)
 
 
-def _percent(part: float | None) -> str:
-    return "-" if part is None else f"{100 * part:.1f} %"
+def _percent(part: float | None, digits: int = 1) -> str:
+    return "-" if part is None else f"{100 * part:.{digits}f} %"
 
 
 def _rate(count: int | None, seconds: float) -> str:

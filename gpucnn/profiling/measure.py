@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from statistics import median
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from gpucnn.cpu.threads import threads
 from gpucnn.data.loader import Batches
 from gpucnn.errors import ArgumentError
 from gpucnn.profiling.meters import DeviceClock, HostClock, Seconds
-from gpucnn.profiling.peaks import Peaks, measured, synchronize
+from gpucnn.profiling.peaks import measured, synchronize
 from gpucnn.profiling.profile import Profile, Row
 from gpucnn.profiling.seams import BATCH, WAIT, Part, metered, parts
 from gpucnn.profiling.work import Work, observed
@@ -25,9 +25,13 @@ from gpucnn.training.observer import Observer
 from gpucnn.training.trainer import Trainer
 
 WARM_UP = 2
-"""Steps after the one whose work is noted: compilers are done then, and memory is there."""
+"""Steps after which compilers are done and memory is there; one more follows, whose work is noted."""
+
+MEASURING = "measuring what the device can do"
 
 _WAIT = Part(BATCH, WAIT)
+
+Times: TypeAlias = tuple[float, ...]
 
 
 def profile(
@@ -43,10 +47,23 @@ def profile(
     with computing(experiment), np.errstate(all="ignore"):
         run = _Steps(experiment, device)
         with closing(run.batches):
-            tell("measuring what the device can do")
-            peaks = measured(device, run.trainer.model.dtype)
-            tell("warming up")
-            return run.profile(steps, peaks, tell)
+            tell(MEASURING)
+            before = measured(device, run.trainer.model.dtype)
+            rows, whole, plain = run.timed(steps, tell)
+            tell(MEASURING)
+            peaks = before.best(measured(device, run.trainer.model.dtype))
+    return Profile(
+        experiment.name,
+        str(device),
+        threads() if device.kind == "cpu" else None,
+        run.trainer.model.dtype.name,
+        run.images,
+        peaks,
+        rows,
+        step=whole,
+        plain=plain,
+        losses=tuple(run.losses),
+    )
 
 
 class _Steps:
@@ -60,12 +77,13 @@ class _Steps:
         self.images = min(loader.images, loader.batch_size)
         self._total = experiment.training.epochs * len(loader)
 
-    def profile(self, steps: int, peaks: Peaks, tell: Callable[[str], object]) -> Profile:
-        """Return the profile of so many steps."""
-        with observed(self.trainer) as work:
-            self.step()
+    def timed(self, steps: int, tell: Callable[[str], object]) -> tuple[list[Row], Times, Times]:
+        """Return the parts of so many steps, the seconds of the steps that they are parts of, and of whole ones."""
+        tell("warming up")
         for _ in range(WARM_UP):
             self.step(HostClock())
+        with observed(self.trainer) as work:
+            self.step()
         whole, cut, host, own = [], [], [], []  # type: list[float], list[float], list[Seconds], list[Seconds]
         for i in range(steps):
             tell(f"timing step {i + 1} of {steps}")
@@ -77,23 +95,9 @@ class _Steps:
                 events = DeviceClock(self.device, clock.seconds)
                 self.step(events)
                 own.append(events.seconds)
-        rows = [
-            self._row(part, host, own, work.get(part, Work()))
-            for part in (_WAIT, *parts(self.trainer))
-            if part in host[0]
-        ]
-        return Profile(
-            self.trainer.experiment.name,
-            str(self.device),
-            threads() if self.device.kind == "cpu" else None,
-            self.trainer.model.dtype.name,
-            self.images,
-            peaks,
-            rows,
-            step=tuple(whole if own else cut),
-            plain=tuple(whole),
-            losses=tuple(self.losses),
-        )
+        present = [part for part in (_WAIT, *parts(self.trainer)) if part in host[0]]
+        rows = [_row(part, host, own, work.get(part, Work())) for part in present]
+        return rows, tuple(whole if own else cut), tuple(whole)
 
     def step(self, meter: Any = None) -> float:
         """Train on the next batch, cut by the meter if there is one; return the seconds of the whole step."""
@@ -113,10 +117,6 @@ class _Steps:
         self.losses.append(loss)
         return seconds
 
-    def _row(self, part: Part, host: list[Seconds], own: list[Seconds], work: Work) -> Row:
-        times = tuple(seconds[part] for seconds in own or host)
-        return Row(part, times, work, median(seconds[part] for seconds in host) if own else None)
-
     def _batches(self) -> Batches:
         """Yield the batches of one epoch after the other, but the last ones that are smaller."""
         epoch = 0
@@ -126,3 +126,8 @@ class _Steps:
                     if len(x) == self.images:
                         yield x, labels
             epoch += 1
+
+
+def _row(part: Part, host: list[Seconds], own: list[Seconds], work: Work) -> Row:
+    times = tuple(seconds[part] for seconds in own or host)
+    return Row(part, times, work, median(seconds[part] for seconds in host) if own else None)

@@ -16,6 +16,9 @@ ROUNDS = 5
 COPY_BYTES = 2**28
 """Of the array that is copied: far more than caches hold."""
 
+CPU_SIZE, GPU_SIZE = 2048, 8192
+"""Of the square matrices."""
+
 BLOCKS = 64
 """Into how many parts the copy on a CPU is cut, for all threads that compute to share in."""
 
@@ -39,13 +42,17 @@ class Peaks:
         """
         return max(flops / self.flops, size / self.bytes)
 
+    def best(self, other: Peaks) -> Peaks:
+        """Return the higher ones of two measurements."""
+        return Peaks(max(self.flops, other.flops), max(self.bytes, other.bytes))
+
 
 def measured(device: Device, dtype: Any) -> Peaks:
     """Return the peaks of a device for numbers of `dtype`: the best of some rounds each."""
-    size = 2048 if device.kind == "cpu" else 8192 if np.dtype(dtype).itemsize < 8 else 4096
-    return Peaks(
-        2 * size**3 / _best(device, _product(device, dtype, size)), 2 * COPY_BYTES / _best(device, _copy(device))
-    )
+    size = CPU_SIZE if device.kind == "cpu" else GPU_SIZE
+    product, copy = _best(device, _product(device, dtype, size)), _best(device, _copy(device))
+    device.release()
+    return Peaks(2 * size**3 / product, 2 * COPY_BYTES / copy)
 
 
 def _product(device: Device, dtype: Any, size: int) -> Callable[[], object]:

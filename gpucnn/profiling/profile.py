@@ -62,8 +62,8 @@ class Profile:
     """The times of some steps of an experiment's training, and of their parts, in the order of the network.
 
     threads: those that compute on the CPU; None on a GPU. batch: images of a step. step: seconds of whole steps, from
-    asking for the batch to the last update; on the CPU those that were cut into parts, on a GPU those that were not.
-    plain: of steps that were not cut. losses: of all steps in order, those that warmed up included.
+    asking for the batch until the update is done; on the CPU of those that were cut into parts, on a GPU of those that
+    were not. plain: of steps that were not cut. losses: of all steps in order, those that warmed up included.
     """
 
     name: str
