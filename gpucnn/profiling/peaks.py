@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gpucnn.backend import Device
+from gpucnn.backend import Array, Device
 from gpucnn.cpu import threads
 
 ROUNDS = 5
@@ -50,29 +50,34 @@ class Peaks:
 def measured(device: Device, dtype: Any) -> Peaks:
     """Return the peaks of a device for numbers of `dtype`: the best of some rounds each."""
     size = CPU_SIZE if device.kind == "cpu" else GPU_SIZE
-    product, copy = _best(device, _product(device, dtype, size)), _best(device, _copy(device))
+    product, copy = _product_seconds(device, dtype, size), _copy_seconds(device)
     device.release()
     return Peaks(2 * size**3 / product, 2 * COPY_BYTES / copy)
 
 
-def _product(device: Device, dtype: Any, size: int) -> Callable[[], object]:
-    """Return what multiplies two square matrices: by BLAS or cuBLAS, as it comes."""
-    a, b = (device.asarray(np.random.default_rng(seed).random((size, size), np.float32), dtype) for seed in range(2))
+def _product_seconds(device: Device, dtype: Any, size: int) -> float:
+    """Return how long the product of two square matrices takes, by BLAS or cuBLAS, as it comes."""
+    random = np.random.default_rng(0)  # a GPU is faster with constant numbers, as its transistors switch less
+    a, b = (device.asarray(random.random((size, size), np.float32), dtype) for _ in range(2))
     y = device.xp.empty_like(a)
-    return lambda: device.xp.matmul(a, b, out=y)
+    return _best(device, lambda: device.xp.matmul(a, b, out=y))
 
 
-def _copy(device: Device) -> Callable[[], object]:
-    xp = device.xp
-    source, target = (xp.full((BLOCKS, COPY_BYTES // BLOCKS // 4), value, np.float32) for value in range(2))
+def _copy_seconds(device: Device) -> float:
+    source, target = (device.xp.full((BLOCKS, COPY_BYTES // BLOCKS), value, np.uint8) for value in (1, 0))
+    return _best(device, lambda: _copy(source, target, device))
+
+
+def _copy(source: Array, target: Array, device: Device) -> None:
+    """Copy an array: on the CPU by all threads that compute."""
 
     def block(i: int) -> None:
         target[i] = source[i]
 
-    def whole() -> None:
+    if device.kind == "cpu":
+        threads.run(block, BLOCKS)
+    else:
         target[...] = source
-
-    return whole if device.kind == "cuda" else lambda: threads.run(block, BLOCKS)
 
 
 def _best(device: Device, call: Callable[[], object]) -> float:

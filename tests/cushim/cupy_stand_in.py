@@ -134,6 +134,10 @@ class Module(types.ModuleType):
         found = getattr(np, name)
         return found if isinstance(found, type) or not callable(found) else _calling(found)
 
+    def get_default_memory_pool(self) -> Any:
+        """Return the pool, which holds nothing."""
+        return types.SimpleNamespace(free_all_blocks=lambda: None)
+
     def asarray(self, x: Any, dtype: Any = None) -> ndarray:
         """Copy to the device: here alone NumPy arrays are welcome."""
         return x if isinstance(x, ndarray) and dtype in (None, x.dtype) else self.array(x, dtype)
