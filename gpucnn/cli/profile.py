@@ -53,11 +53,14 @@ def profile(
 def _status() -> Iterator[Callable[[str], object]]:
     """Yield what shows in one line of a terminal what is being measured; nothing elsewhere."""
     from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
 
     console = Console(stderr=True)
     if console.is_terminal and not console.is_dumb_terminal:
-        with console.status("") as status:
-            yield status.update
+        # Without a thread that refreshes it, which would take time from the step.
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            yield lambda text: live.update(Text(text), refresh=True)
     else:
         yield lambda _: None
 

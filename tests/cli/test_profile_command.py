@@ -147,3 +147,14 @@ def test_on_a_gpu_the_time_that_launching_takes_is_told() -> None:
     ]
     (told,) = [line for line in lines if line.startswith("The parts keep")]
     assert told.startswith("The parts keep the GPU busy for 1.000 ms of the step's 4.000 ms (25.0 %); Python takes 3.0")
+
+
+def test_a_terminal_shows_what_is_being_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    assert main(["profile", *DIGITS]) == 0
+    out, err = capsys.readouterr()
+    assert "timing step 2 of 2" in err
+    assert "timing" not in out

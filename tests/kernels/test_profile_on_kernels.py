@@ -20,8 +20,8 @@ from gpucnn.profiling.measure import profile
 def cuda(modules: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """CuPy's stand-in with kernels, which cannot spin; peaks are measured with small arrays."""
     monkeypatch.setattr(meters, "Spin", lambda device: lambda seconds: None)
-    monkeypatch.setattr(peaks, "GPU_SIZE", 16)
-    monkeypatch.setattr(peaks, "COPY_BYTES", 2**14)
+    for name, value in {"CPU_SIZE": 16, "GPU_SIZE": 16, "COPY_BYTES": 2**14}.items():
+        monkeypatch.setattr(peaks, name, value)
     return cupy_stand_in.install(monkeypatch, lambda kernel, dtype: modules[dtype].get_function(kernel.name))
 
 
@@ -34,6 +34,10 @@ def test_kernels_and_launches_are_told(cuda: Any) -> None:
     assert by["0.conv2d", "backward weight"] == "gpucnn.cuda: conv2d_backward_weight, add_parts"
     assert by["4.residual", "forward"] == "gpucnn.cuda: add"
     assert by["optimizer", "update"] == "gpucnn.cuda: sgd_update"
+    expected = {row.part: row.work for row in profile(load(CONFIG), Device("cpu"), 1).rows}
+    for row in found.rows:
+        if row.label.endswith(("conv2d", "dense", "residual", "optimizer")):
+            assert (row.work.flops, row.work.bytes) == (expected[row.part].flops, expected[row.part].bytes)
     assert found.on_gpu
     assert all(row.host and row.host > 0 for row in found.rows)
     assert found.step == found.plain
