@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
 from statistics import median
 from typing import Any, TypeAlias
@@ -19,9 +19,10 @@ from gpucnn.errors import ArgumentError
 from gpucnn.profiling.meters import DeviceClock, HostClock, Seconds
 from gpucnn.profiling.peaks import measured, synchronize
 from gpucnn.profiling.profile import Profile, Row
-from gpucnn.profiling.seams import BATCH, WAIT, Part, metered, parts
+from gpucnn.profiling.seams import BATCH, ELSEWHERE, WAIT, Part, metered, parts
 from gpucnn.profiling.work import Work, observed
 from gpucnn.training.observer import Observer
+from gpucnn.training.tracing import FORWARD
 from gpucnn.training.trainer import Trainer
 
 WARM_UP = 2
@@ -52,18 +53,18 @@ def profile(
             rows, whole, plain = run.timed(steps, tell)
             tell(MEASURING)
             peaks = before.best(measured(device, run.trainer.model.dtype))
-    return Profile(
-        experiment.name,
-        str(device),
-        threads() if device.kind == "cpu" else None,
-        run.trainer.model.dtype.name,
-        run.images,
-        peaks,
-        rows,
-        step=whole,
-        plain=plain,
-        losses=tuple(run.losses),
-    )
+        return Profile(
+            experiment.name,
+            str(device),
+            threads() if device.kind == "cpu" else None,
+            run.trainer.model.dtype.name,
+            run.images,
+            peaks,
+            rows,
+            step=whole,
+            plain=plain,
+            losses=tuple(run.losses),
+        )
 
 
 class _Steps:
@@ -95,9 +96,17 @@ class _Steps:
                 events = DeviceClock(self.device, clock.seconds)
                 self.step(events)
                 own.append(events.seconds)
-        present = [part for part in (_WAIT, *parts(self.trainer)) if part in host[0]]
-        rows = [_row(part, host, own, work.get(part, Work())) for part in present]
+        rows = [_row(part, host, own, work.get(part, Work())) for part in self._present(set(host[0]))]
         return rows, tuple(whole if own else cut), tuple(whole)
+
+    def _present(self, heard: set[Part]) -> Iterator[Part]:
+        """Yield the parts that were heard, and in their place one for each layer of which nothing was."""
+        paths = {part.path for part in heard}
+        for part in (_WAIT, *parts(self.trainer)):
+            if part in heard:
+                yield part
+            elif part.path not in paths and part.what == FORWARD:
+                yield Part(part.path, ELSEWHERE)
 
     def step(self, meter: Any = None) -> float:
         """Train on the next batch, cut by the meter if there is one; return the seconds of the whole step."""

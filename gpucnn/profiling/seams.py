@@ -15,8 +15,9 @@ from gpucnn.layers.chain import Container
 from gpucnn.training.tracing import DATA, FORWARD
 from gpucnn.training.trainer import Trainer
 
-WEIGHT, BOTH, UPDATE, WAIT = "backward weight", "backward", "update", "wait"
-"""`BOTH` is the backward pass of a layer that computes all its gradients in one."""
+WEIGHT, BOTH, UPDATE, WAIT, ELSEWHERE = "backward weight", "backward", "update", "wait", "with another"
+"""`BOTH` is the backward pass of a layer that computes all its gradients in one, `ELSEWHERE` stands for all passes of
+one that is computed together with another layer, whose time holds its own."""
 
 LOSS, OPTIMIZER, BATCH = "loss", "optimizer", "data"
 

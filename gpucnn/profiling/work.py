@@ -26,12 +26,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpucnn.config.report import arrays
-from gpucnn.cuda import launch
-from gpucnn.cuda.sources import Kernel
+from gpucnn.cuda.launch import address
 from gpucnn.dispatch import Decision, recorded
 from gpucnn.layers.base import Layer, Parameter
 from gpucnn.layers.chain import Container
 from gpucnn.optimizers.base import Optimizer
+from gpucnn.profiling.names import named
 from gpucnn.profiling.seams import BOTH, WEIGHT, Part, metered
 from gpucnn.training.tracing import FORWARD
 from gpucnn.training.trainer import Trainer
@@ -39,7 +39,11 @@ from gpucnn.training.trainer import Trainer
 
 @dataclass
 class Work:
-    """What a part of a step does. flops: None where nobody counts them. kernels: launched on a GPU, in order."""
+    """What a part of a step does.
+
+    flops: None where nobody counts them. kernels: those launched on a GPU, and the CPU's algorithms for convolutions,
+    in order.
+    """
 
     flops: int | None = None
     bytes: int = 0
@@ -50,7 +54,7 @@ class Work:
 @contextmanager
 def observed(trainer: Trainer) -> Iterator[dict[Part, Work]]:
     """While entered, note the work of the trainer's step in what is yielded."""
-    with recorded() as decisions, _launched() as kernels:
+    with recorded() as decisions, named() as kernels:
         observer = _Observer(trainer, decisions, kernels)
         with metered(trainer, observer):
             yield observer.found
@@ -128,24 +132,4 @@ def _update_bytes(optimizer: Optimizer, params: Iterable[Parameter]) -> int:
 
 def _sizes(value: Any) -> dict[int, int]:
     """Return the bytes of each array in a value by its address: one and the same, reshaped or not, counts once."""
-    return {launch.address(array): int(array.nbytes) for array in arrays(value)}
-
-
-@contextmanager
-def _launched() -> Iterator[list[str]]:
-    """While entered, note the names of the kernels that are launched."""
-    names: list[str] = []
-    before = dict(launch.compilers)
-
-    def noting(compiler: launch.Compiler) -> launch.Compiler:
-        def compiled(kernel: Kernel, dtype: str) -> launch.Launcher:
-            names.append(kernel.name)
-            return compiler(kernel, dtype)
-
-        return compiled
-
-    launch.compilers.update({module: noting(compiler) for module, compiler in before.items()})
-    try:
-        yield names
-    finally:
-        launch.compilers.update(before)
+    return {address(array): int(array.nbytes) for array in arrays(value)}

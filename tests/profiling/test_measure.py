@@ -64,6 +64,22 @@ def test_every_part_that_ran_has_a_row_in_the_order_of_the_network(nested: dict[
     assert (found.batch, found.dtype, found.device, found.on_gpu) == (16, "float32", "cpu", False)
 
 
+def test_a_layer_that_another_computes_as_well_is_listed(
+    nested: dict[str, Any], small_peaks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where two layers are one operation: here dropout's methods are never called."""
+    build = Trainer.__init__
+
+    def without_dropout(self: Trainer, *arguments: Any) -> None:
+        build(self, *arguments)
+        self.model.layers._computed = [each for each in self.model.layers._computed if each.name != "dropout"]
+
+    monkeypatch.setattr(Trainer, "__init__", without_dropout)
+    rows = [row for row in profile(load(nested), CPU, 2).rows if row.part.path in ("6.flatten", "7.dropout")]
+    assert [row.part.what for row in rows] == ["forward", "backward data", "with another"]
+    assert rows[-1].times == (0, 0)
+
+
 def test_batches_go_on_over_epochs_and_are_all_of_one_size(nested: dict[str, Any]) -> None:
     steps = _Steps(load(nested), CPU)
     batches = [x for x, _ in islice(steps.batches, 9)]

@@ -124,6 +124,23 @@ def test_what_computed_a_part_is_noted_with_it(trainer: Trainer) -> None:
     assert {decision.implementation for done in work.values() for decision in done.decisions} == {"reference"}
 
 
+def test_the_algorithm_of_a_convolution_is_named(nested: dict[str, Any]) -> None:
+    layers = [
+        {"conv2d": {"out_channels": 16, "kernel_size": 1}},
+        {"conv2d": {"out_channels": 16, "padding": "same", "groups": 16}},
+        {"conv2d": {"out_channels": 16, "padding": "same"}},
+        "flatten",
+        {"dense": 6},
+    ]
+    work = step(Trainer(load(nested | {"model": layers, "impl": "auto"}), Device("cpu")))
+    named = {part.path: set(done.kernels) for part, done in work.items() if part.path.endswith("conv2d")}
+    assert len(named["0.conv2d"]) == len(named["2.conv2d"]) == 1
+    assert named["1.conv2d"] == {"depthwise"}
+    assert named["0.conv2d"] != named["2.conv2d"]
+    exact = step(Trainer(load(nested | {"model": layers, "impl": "auto", "numerics": "exact"}), Device("cpu")))
+    assert exact[Part("2.conv2d", "forward")].kernels != work[Part("2.conv2d", "forward")].kernels
+
+
 @pytest.mark.parametrize("impl", ["auto", "reference"])
 def test_nothing_is_left_behind(nested: dict[str, Any], impl: str) -> None:
     """Not on the layers, and not in the weights: they are those of a step that was not looked at."""
