@@ -10,7 +10,7 @@ from typing import Any
 
 from gpucnn.problems import path as as_text
 from gpucnn.profiling.peaks import Peaks
-from gpucnn.profiling.seams import BATCH, BOTH, LOSS, OPTIMIZER, WEIGHT, Part
+from gpucnn.profiling.seams import BATCH, BOTH, ELSEWHERE, LOSS, OPTIMIZER, WEIGHT, Part
 from gpucnn.profiling.work import Work
 from gpucnn.training.tracing import DATA, FORWARD
 
@@ -110,7 +110,8 @@ class Profile:
         """Return the seconds of each pass, over all layers; of loss, optimizer and data; and of all else."""
         found = dict.fromkeys((FORWARD, DATA, WEIGHT, BOTH, LOSS, OPTIMIZER, BATCH), 0.0)
         for row in self.rows:
-            found[row.part.what if row.is_layer else row.part.path] += row.seconds
+            if row.part.what != ELSEWHERE:
+                found[row.part.what if row.is_layer else row.part.path] += row.seconds
         found["all else"] = self.seconds - self.parts
         return {name: seconds for name, seconds in found.items() if seconds}
 

@@ -115,6 +115,13 @@ def test_figures_stand_in_their_columns() -> None:
     assert not any(line.startswith("Much jitter") for line in lines)
 
 
+def test_a_layer_without_a_time_of_its_own_is_listed() -> None:
+    norm = Row(Part("0.batch_norm", "forward"), (0.001,) * 3, Work(1000, 1000))
+    lines = shown(0.002, norm, Row(Part("1.relu", "with another"), (0.0,) * 3, Work()))
+    assert lines[5].split() == ["model[1].relu", "with", "another", "0.000", "-", "0.0", "%", "-", "-", "-", "-"]
+    assert lines[3].rstrip().endswith("computed by")
+
+
 def test_short_steps_are_told_in_microseconds_and_much_jitter_is_told() -> None:
     times = (0.0001, 0.0001, 0.0004), (0.0001, 0.0004, 0.0001), (0.0004, 0.0001, 0.0001)
     rows = [Row(Part(f"{i}.relu", "forward"), each, Work(1, 1)) for i, each in enumerate(times)]

@@ -135,8 +135,7 @@ class Module(types.ModuleType):
         return found if isinstance(found, type) or not callable(found) else _calling(found)
 
     def get_default_memory_pool(self) -> Any:
-        """Return the pool, which holds nothing."""
-        return types.SimpleNamespace(free_all_blocks=lambda: None)
+        return types.SimpleNamespace(free_bytes=lambda: 0, free_all_blocks=lambda: None)
 
     def asarray(self, x: Any, dtype: Any = None) -> ndarray:
         """Copy to the device: here alone NumPy arrays are welcome."""

@@ -20,6 +20,7 @@ CONV = Row(
 )
 RELU = Row(Part("1.residual.layers.0.relu", "forward"), (0.1, 0.1, 0.1), Work(1, 5, [Decision("relu", "reference")]))
 FLATTEN = Row(Part("2.flatten", "forward"), (0.01, 0.01, 0.01), Work(0, 0))
+WITH_ANOTHER = Row(Part("3.relu", "with another"), (0.0, 0.0, 0.0), Work())
 LOSS = Row(Part("loss", "forward"), (0.04, 0.04, 0.04), Work(None, 2))
 
 
@@ -44,6 +45,7 @@ def test_the_roofline_is_the_lower_of_both_peaks() -> None:
     assert RELU.roofline(PEAKS) == pytest.approx(0.05 / 0.1)  # 5 bytes at 100 a second
     assert LOSS.roofline(PEAKS) == pytest.approx(0.02 / 0.04)
     assert FLATTEN.roofline(PEAKS) is None
+    assert WITH_ANOTHER.roofline(PEAKS) is None
 
 
 def test_parts_rest_and_jitter_make_the_step() -> None:
@@ -57,6 +59,7 @@ def test_parts_rest_and_jitter_make_the_step() -> None:
 def test_sums_by_pass_leave_nothing_out() -> None:
     assert FOUND.by_pass() == pytest.approx({"forward": 0.41, "loss": 0.04, "all else": 0.15})
     assert sum(FOUND.by_pass().values()) == pytest.approx(FOUND.seconds)
+    assert profile([*FOUND.rows, WITH_ANOTHER]).by_pass() == FOUND.by_pass()
     assert FOUND.most_expensive(2) == [CONV, RELU]
 
 
@@ -92,4 +95,5 @@ def test_plain_data_holds_every_figure() -> None:
 def test_a_single_time_has_no_spread() -> None:
     assert spread((1.0,)) is None
     assert spread((2.0, 2.0)) == 0
+    assert spread(WITH_ANOTHER.times) is None
     assert profile([], step=(0.5,), plain=(0.5,)).dump()["step"]["spread"] is None

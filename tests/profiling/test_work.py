@@ -10,6 +10,7 @@ import pytest
 from gpucnn.backend import Device
 from gpucnn.config import load
 from gpucnn.config.implementations import computing
+from gpucnn.ops.batch_norm import Saved
 from gpucnn.profiling.seams import Part
 from gpucnn.profiling.work import Work, observed
 from gpucnn.training.trainer import Trainer
@@ -21,11 +22,15 @@ POOLED = N * 4 * 4 * 4 * FLOAT
 W, B = 4 * 3 * 3 * 1 * FLOAT, 4 * FLOAT
 ROW, HALF = N * 4 * 4 * 10 * FLOAT, N * 4 * 4 * 2 * FLOAT  # concat's 4 + 4 + 2 channels; its last branch
 
+SAVED = {"deviation": Y, "x": Y, "mean": B, "inverse": B, "gamma": B}  # what batch_norm saves, and may save
+KEPT = sum(SAVED[name] for name in Saved._fields)
+NEW = sum(SAVED[name] for name in Saved._fields if name not in ("x", "gamma"))  # those are its operands
+
 BYTES = {
     ("0.conv2d", "forward"): X + W + B + Y,
     ("0.conv2d", "backward weight"): Y + X + W + B,
-    ("1.batch_norm", "forward"): Y + 2 * B + Y + Y + B,  # x, gamma, beta; y, and the deviations and 1 / std saved
-    ("1.batch_norm", "backward"): Y + Y + 2 * B + Y + 2 * B,  # dy and saved, gamma among it; dx, dgamma, dbeta
+    ("1.batch_norm", "forward"): Y + 2 * B + Y + NEW,  # x, gamma, beta; y, and what is saved
+    ("1.batch_norm", "backward"): Y + KEPT + Y + 2 * B,  # dy, what was saved; dx, dgamma, dbeta
     ("2.relu", "forward"): 2 * POOLED,  # computed after the pooling
     ("2.relu", "backward data"): 3 * POOLED,
     ("3.max_pool2d", "forward"): Y + POOLED + POOLED // FLOAT,  # and a byte for where each maximum stood
