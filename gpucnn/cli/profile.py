@@ -124,19 +124,20 @@ def _parts(found: Profile) -> str:
 def _sum(found: Profile) -> str:
     unit, scale = _unit(found)
     parts, step, plain = (seconds * scale for seconds in (found.parts, found.seconds, median(found.plain)))
+    of = f"{parts:.3f} {unit} of the step's {step:.3f} {unit} ({_percent(parts / step)});"
     if found.on_gpu:
         host = sum(row.host or 0.0 for row in found.rows) * scale
-        return (
-            f"The parts keep the GPU busy for {parts:.3f} {unit} of the step's {step:.3f} {unit} "
-            f"({_percent(parts / step)}); Python takes {host:.3f} {unit} to launch them.\n"
-            "rest: launch gaps, in which the GPU waits for Python, and the work between the parts."
-        )
-    return (
-        f"The parts add up to {parts:.3f} {unit} of the step's {step:.3f} {unit} ({_percent(parts / step)}); "
-        f"a step that is not cut into parts takes {plain:.3f} {unit}.\n"
-        "rest: the work between the parts, such as looking for infinities in the gradients. jitter: what delays a part "
-        "in\nfewer than half of the steps, and so is in no median."
-    )
+        lines = [
+            f"The parts keep the GPU busy for {of} Python takes {host:.3f} {unit} to launch them.",
+            "rest: launch gaps, in which the GPU waits for Python, and the work between the parts.",
+        ]
+    else:
+        lines = [
+            f"The parts add up to {of} a step that is not cut into parts takes {plain:.3f} {unit}.",
+            "data: the wait for the batch; threads that prepare the next ones (data.workers) share the step's cores.",
+            "rest: the work between the parts, such as looking for infinities in the gradients.",
+        ]
+    return "\n".join([*lines, "jitter: what delays a part in fewer than half of the steps, and so is in no median."])
 
 
 def _most_expensive(found: Profile) -> str:
