@@ -45,13 +45,13 @@ class Meter(Protocol):
 @contextmanager
 def metered(trainer: Trainer, meter: Meter) -> Iterator[None]:
     """While entered, tell the meter of every part of the trainer's steps."""
-    with_parts = list(_methods(trainer))
-    for owner, name, part in with_parts:
+    methods = list(_methods(trainer))
+    for owner, name, part in methods:
         vars(owner)[name] = _telling(meter, part, owner, getattr(owner, name))
     try:
         yield
     finally:
-        for owner, name, _ in with_parts:
+        for owner, name, _ in methods:
             vars(owner).pop(name, None)
 
 
