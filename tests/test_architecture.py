@@ -39,7 +39,8 @@ BELOW: dict[str, list[str]] = {
     "data": [*GROUND, "ops", "augment"],
     "config": [*GROUND, *PARTS, "cpu", "model", "data"],
     "training": [*GROUND, *PARTS, "ops", "model", "data", "config"],
-    "cli": [*GROUND, *PARTS, "cuda", "ops", "cpu", "model", "data", "config", "training"],
+    "profiling": [*GROUND, *PARTS, "cuda", "cpu", "model", "data", "config", "training"],
+    "cli": [*GROUND, *PARTS, "cuda", "ops", "cpu", "model", "data", "config", "training", "profiling"],
 }
 """The rooms, lowest first, and those that each may import from besides itself."""
 

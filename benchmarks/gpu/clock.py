@@ -7,18 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from gpucnn.backend import Device
 from gpucnn.cuda.machine import devices
-
-SPIN = r"""
-extern "C" __global__ void spin(long long cycles) {
-  long long began = clock64();
-  while (clock64() - began < cycles) {}
-}
-"""
-"""Keeps the device busy while work is queued behind it, which then runs without waiting for Python."""
+from gpucnn.cuda.spin import Spin
 
 MOST_CALLS = 100
 """In a turn: a queue takes about a thousand kernels, and a call is several."""
@@ -44,10 +35,8 @@ class Clock:
 
     def __init__(self, device: Device) -> None:
         self.cuda: Any = device.xp.cuda
-        self._spin = device.xp.RawKernel(SPIN, "spin")
-        known = devices()[device.index]
-        self._hertz = 1000.0 * (known["clock_khz"] or 2_000_000)
-        self.cache_bytes = int(known["l2_bytes"] or 2**26)
+        self._spin = Spin(device)
+        self.cache_bytes = int(devices()[device.index]["l2_bytes"] or 2**26)
 
     def queued(self, call: Callable[[int], Any], calls: int) -> float:
         """Return the seconds of a call where the device never waits for the host: what the kernels take."""
@@ -56,7 +45,7 @@ class Clock:
             call(i)
         enqueued = time.perf_counter() - began
         self.cuda.Device().synchronize()
-        self._spin((1,), (1,), (np.int64((2 * enqueued + 0.0005) * self._hertz),))
+        self._spin(2 * enqueued + 0.0005)
         return self.called(call, calls, synchronize=False)
 
     def called(self, call: Callable[[int], Any], calls: int, *, synchronize: bool = True) -> float:

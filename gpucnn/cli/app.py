@@ -12,6 +12,7 @@ from gpucnn.cli.doctor import doctor
 from gpucnn.cli.evaluate import evaluate
 from gpucnn.cli.parity import parity
 from gpucnn.cli.predict import predict
+from gpucnn.cli.profile import profile
 from gpucnn.cli.schema import schema
 from gpucnn.cli.train import train
 
@@ -57,4 +58,5 @@ app.command(short_help="Check a config without training.")(check)
 app.command()(schema)
 app.command(short_help="Check what gpucnn stands on: packages, GPUs, data sets.")(doctor)
 app.command(short_help="Train on NumPy and on a GPU side by side, and compare.")(parity)
+app.command(short_help="Time each layer's passes beside what the device can do.")(profile)
 app.add_typer(data.app, name="data")

@@ -75,30 +75,14 @@ def as_text(report: Report) -> str:
 
 
 def _layers(report: Report) -> str:
-    from gpucnn.cli.tables import table
+    from gpucnn.cli.tables import labels, table
 
     rows = [
         [label, _by(row.output_shape), f"{row.params:,}", _large(row.flops)]
-        for label, row in zip(_labels([row.path for row in report.layers]), report.layers, strict=True)
+        for label, row in zip(labels([row.path for row in report.layers]), report.layers, strict=True)
     ]
     rows.append(["total", "", f"{report.parameters:,}", _large(report.flops)])
     return table(["layer", "output", "parameters", "FLOPs/image"], rows)
-
-
-def _labels(paths: list[str]) -> list[str]:
-    """Return each layer's place below that of the layer it is inside of, indented."""
-    from gpucnn.problems import path as text
-
-    labels: list[str] = []
-    outer: list[str] = []
-    for path in paths:
-        while outer and not path.startswith(f"{outer[-1]}."):
-            outer.pop()
-        inside = path.removeprefix(f"{outer[-1]}.") if outer else f"model.{path}"
-        parts = tuple(int(part) if part.isdecimal() else part for part in inside.split("."))
-        labels.append("  " * len(outer) + text(parts))
-        outer.append(path)
-    return labels
 
 
 def _implementations(choices: list[Choice]) -> str:

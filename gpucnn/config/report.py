@@ -167,7 +167,7 @@ def _kept(model: Model, count: int) -> int:
     _, saved = model.forward(x, train=Step(0, 0))
     own = [*(parameter.value for parameter in model.params.values()), *model.state.values()]
     weights = {id(_buffer(array)) for array in own}
-    buffers = {id(buffer): buffer for buffer in map(_buffer, _arrays(saved))}
+    buffers = {id(buffer): buffer for buffer in map(_buffer, arrays(saved))}
     return sum(buffer.nbytes for key, buffer in buffers.items() if key not in weights)
 
 
@@ -178,14 +178,14 @@ def _buffer(array: Array) -> Array:
     return array
 
 
-def _arrays(saved: Any) -> Iterator[Array]:
-    """Yield every array in what layers saved: tuples, lists, mappings and dataclasses of arrays."""
-    if isinstance(saved, np.ndarray):
+def arrays(saved: Any) -> Iterator[Array]:
+    """Yield every array, NumPy's or CuPy's, in what layers saved: tuples, lists, mappings and dataclasses of arrays."""
+    if hasattr(saved, "nbytes"):
         yield saved
     elif isinstance(saved, (tuple, list)):
         for item in saved:
-            yield from _arrays(item)
+            yield from arrays(item)
     elif isinstance(saved, Mapping):
-        yield from _arrays(list(saved.values()))
+        yield from arrays(list(saved.values()))
     elif dataclasses.is_dataclass(saved):
-        yield from _arrays([getattr(saved, field.name) for field in dataclasses.fields(saved)])
+        yield from arrays([getattr(saved, field.name) for field in dataclasses.fields(saved)])

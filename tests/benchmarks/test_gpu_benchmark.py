@@ -216,7 +216,8 @@ class TestClock:
         kernel = lambda grid, block, args: events.append(f"spin {args[0].dtype}")  # noqa: E731
         monkeypatch.setattr(type(cupy), "RawKernel", lambda self, text, name: kernel, raising=False)
         known = [{"clock_khz": 1_000_000, "l2_bytes": 0}]
-        monkeypatch.setattr("benchmarks.gpu.clock.devices", lambda: known)
+        for user in ("benchmarks.gpu.clock", "gpucnn.cuda.spin"):
+            monkeypatch.setattr(f"{user}.devices", lambda: known)
         clock = Clock(Device("cuda", 0))
         return SimpleNamespace(clock=clock, events=events)
 

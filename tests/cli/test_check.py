@@ -9,7 +9,8 @@ import pytest
 
 from gpucnn.backend import Device
 from gpucnn.cli import main
-from gpucnn.cli.check import _bytes, _labels, _large, check
+from gpucnn.cli.check import _bytes, _large, check
+from gpucnn.cli.tables import labels
 from gpucnn.config import load
 from gpucnn.config.report import _kept, kept, report
 from gpucnn.errors import ConfigError
@@ -136,7 +137,7 @@ def test_the_activations_of_any_batch_are_those_measured(config: Path, dtype: An
 def test_labels_follow_the_nesting() -> None:
     paths = ["0.concat", "0.concat.branches.0.0.relu", "0.concat.branches.1.0.residual"]
     paths += ["0.concat.branches.1.0.residual.layers.0.tanh", "10.relu"]
-    assert _labels(paths) == [
+    assert labels(paths) == [
         "model[0].concat",
         "  branches[0][0].relu",
         "  branches[1][0].residual",

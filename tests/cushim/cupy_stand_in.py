@@ -8,6 +8,7 @@ conversion to one) is refused as CuPy refuses it, so that host code shows what i
 from __future__ import annotations
 
 import sys
+import time
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -110,12 +111,26 @@ class Device:
     def synchronize(self) -> None: ...
 
 
+class Event:
+    """A moment: here the host's, as what runs is done when the call returns."""
+
+    def record(self) -> None:
+        self.seconds = time.perf_counter()
+
+    def synchronize(self) -> None: ...
+
+
 class Module(types.ModuleType):
     """`cupy`: NumPy's functions, taking and returning device arrays."""
 
     __version__ = "14.2.0"
     ndarray = ndarray
-    cuda = types.SimpleNamespace(Device=Device, runtime=types.SimpleNamespace(getDeviceCount=lambda: 1))
+    cuda = types.SimpleNamespace(
+        Device=Device,
+        Event=Event,
+        get_elapsed_time=lambda first, last: 1000 * (last.seconds - first.seconds),
+        runtime=types.SimpleNamespace(getDeviceCount=lambda: 1),
+    )
     lib = types.SimpleNamespace(
         stride_tricks=types.SimpleNamespace(
             as_strided=lambda x, shape, strides: ndarray(np.lib.stride_tricks.as_strided(x.host, shape, strides))
