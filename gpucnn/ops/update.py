@@ -67,3 +67,29 @@ def adam_update(
     change = xp.divide(mean, scale, out=scale)
     change *= lr / (1 - beta1 ** (step + 1))
     value -= change
+
+
+@operation
+def adagrad_update(value: Array, grad: Array, square: Array, *, lr: float, eps: float, decay: float) -> None:
+    """Take one step of Adagrad; s is the sum of all squares so far.
+
+        g = grad + decay w      s = s + g^2      w = w - lr g / (sqrt(s) + eps)
+
+    >>> import numpy as np
+    >>> w, s = np.array([1.0]), np.array([0.0])
+    >>> adagrad_update(w, np.array([-2.0]), s, lr=0.1, eps=0.0, decay=0.0)
+    >>> w, s
+    (array([1.1]), array([4.]))
+    """
+    xp = array_module(value)
+    if decay:
+        decayed = value * decay
+        decayed += grad
+        grad = decayed
+    change = xp.square(grad)
+    square += change
+    scale = xp.sqrt(square, out=change)
+    scale += eps
+    change = xp.divide(grad, scale, out=scale)
+    change *= lr
+    value -= change

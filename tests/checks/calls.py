@@ -258,6 +258,9 @@ def update_calls() -> Iterator[Call]:
         options = {"lr": 0.3, "step": 2, "beta1": 0.8, "beta2": 0.95, "eps": 1e-3}
         options |= {"decay": decay, "decoupled": decoupled}
         yield Call("adam_update", str(options), (value, grad, first, second**2), options, 128, changed=(0, 2, 3))
+    for decay in (0.0, 0.1):
+        options = {"lr": 0.3, "eps": 1e-3, "decay": decay}
+        yield Call("adagrad_update", str(options), (value, grad, second**2), options, 128, changed=(0, 2))
 
 
 def numbers(*shapes: tuple[int, ...]) -> list[np.ndarray]:

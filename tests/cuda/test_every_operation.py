@@ -1,4 +1,4 @@
-"""What an operation is called in `gpucnn.ops`, its kernels' host side is called here: every operation has one."""
+"""What an operation is called in `gpucnn.ops`, its kernels' host side is called here: all but those named."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from gpucnn import ops
 
 FILES = [path for path in sorted(Path(ops.__file__).parent.glob("*.py")) if "@operation" in path.read_text()]
 
+WITHOUT = {"adagrad_update"}
+"""Operations that the reference computes on a GPU too."""
+
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_operation_has_kernels_with_its_arguments(file):
@@ -24,7 +27,8 @@ def test_every_operation_has_kernels_with_its_arguments(file):
         if isinstance(node, ast.FunctionDef) and any(getattr(d, "id", "") == "operation" for d in node.decorator_list)
     ]
     assert names
-    for name in names:
+    assert not any(hasattr(kernels, name) for name in WITHOUT), "it has a kernel now: take it out of WITHOUT"
+    for name in set(names) - WITHOUT:
         reference = list(inspect.signature(getattr(references, name)).parameters.values())
         ours = list(inspect.signature(getattr(kernels, name.lstrip("_"))).parameters.values())
         if any(p.kind is p.VAR_KEYWORD for p in ours):  # an activation, whose number has many names
