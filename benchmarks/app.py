@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from benchmarks.commands.accuracy import accuracy
+from benchmarks.commands.accuracy_time import accuracy_time
 from benchmarks.commands.cpu import cpu
 from benchmarks.commands.digits import digits
 from benchmarks.commands.everything import everything
@@ -24,6 +25,7 @@ app = typer.Typer(
 
 app.command()(digits)
 app.command()(accuracy)
+app.command()(accuracy_time)
 app.command()(speed)
 app.command()(cpu)
 app.command()(start)
