@@ -5,15 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from checks.examples import STEP, built, made
+from cushim import cupy_stand_in
 from oracles import connections as oracle
 
 from gpucnn.backend import Device
 from gpucnn.config import load
+from gpucnn.dispatch import using
 from gpucnn.errors import ArgumentError, ConfigError, ShapeError
 from gpucnn.layers.base import Builder
 from gpucnn.layers.connections import Connections
 from gpucnn.layers.conv2d import Conv2d
+from gpucnn.layers.scale import Scale
 from gpucnn.model import Model
+from gpucnn.optimizers.adagrad import Adagrad
 
 PAPER = """
     X . . . X X X . . X X X X . X X
@@ -137,3 +141,22 @@ def test_a_config_is_told_where(tmp_path):
     )
     with pytest.raises(ConfigError, match=r"wrong.yaml:4:\d+: model\[0\].conv2d: connections: lecun is a table for 6"):
         load(file)
+
+
+def test_a_step_on_a_device_is_one_on_the_cpu(monkeypatch, rng):
+    """By the references, on arrays that do not mix with NumPy's."""
+    cupy_stand_in.install(monkeypatch)
+    x, dy = rng.standard_normal((2, 6, 5, 4)), rng.standard_normal((2, 3, 4, 4))
+    results = []
+    for device in (Device("cpu"), Device("cuda")):
+        layers = [Conv2d(4, (3, 2), connections=TABLE, **WINDOW), Scale()]
+        model, optimizer = Model(layers, (6, 5, 4), dtype=np.float64, device=device), Adagrad(lr=0.1)
+        optimizer.build(model.params)
+        with using("reference"):
+            _, saved = model.forward(device.asarray(x), train=STEP)
+            model.backward(device.asarray(dy), saved)
+            optimizer.update(model.params, lr=0.1, step=0)
+        results.append(model.arrays())
+    assert results[0].keys() == {"0.conv2d.w", "0.conv2d.b", "1.scale.gamma", "1.scale.beta"}
+    for name, value in results[0].items():
+        np.testing.assert_allclose(results[1][name], value, rtol=1e-12, atol=1e-12, err_msg=name)
