@@ -25,7 +25,7 @@ def growth(
 ) -> None:
     """Measure networks of convolution, batch norm and relu that grow in one way, and draw what an image costs.
 
-    Each network runs in processes of its own. Time is the median of turns; memory is the highest resident memory of
+    Each network runs in processes of its own. Time is that of the fastest turn, memory the highest resident memory of
     a step less what was resident after the imports. Draws growth-time.png and growth-memory.png.
     """
     from benchmarks.cpu.growth import AXES, as_part

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
 import typer
 
 from benchmarks.cpu.turns import OURS, Part, Settings, Worker
@@ -90,13 +89,13 @@ def growth(axes: Iterable[str], settings: Settings) -> dict[str, list[Point]]:
 
 
 def point(value: int, grown: Grown, settings: Settings) -> Point:
-    """Measure one network."""
+    """Measure one network; of the turns' medians the fastest counts: what disturbs makes slower."""
     from benchmarks.cpu.memory import peak_of_step
 
     worker = Worker(str(grown), OURS, settings.threads, {})
     try:
         times = {
-            method: float(np.median([worker.turn(method, settings.seconds) for _ in range(settings.rounds)]))
+            method: min(worker.turn(method, settings.seconds) for _ in range(settings.rounds))
             for method in ("step", "evaluate")
         }
     finally:

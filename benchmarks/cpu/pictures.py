@@ -43,12 +43,9 @@ MEMORY = [Line("peak of a training step", "#1d4ed8", lambda p: p.peak_bytes / 2*
 
 def draw(found: Mapping[str, Sequence[Point]], folder: Path) -> list[Path]:
     """Draw time and memory of an image; return the two files, growth-time.png and growth-memory.png in the folder."""
-    base = Grown()
-    rest = f"where nothing else is said: {base.batch} images of {base.size}x{base.size}, {base.depth} convolutions, "
-    rest += f"{base.channels} channels"
     files = [folder / "growth-time.png", folder / "growth-memory.png"]
-    _figure(found, files[0], "Time of one image (ms)", rest, TIMES, POWERS)
-    _figure(found, files[1], "Memory of one image (MiB)", rest, MEMORY, MEMORY_POWERS)
+    _figure(found, files[0], "Time of one image (ms)", TIMES, POWERS, "as its operations grow")
+    _figure(found, files[1], "Memory of one image (MiB)", MEMORY, MEMORY_POWERS, "as its activations grow")
     return files
 
 
@@ -56,33 +53,43 @@ def _figure(
     found: Mapping[str, Sequence[Point]],
     path: Path,
     title: str,
-    rest: str,
     lines: Sequence[Line],
     powers: Mapping[str, int],
+    proportion: str,
 ) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.6, 7.4), dpi=150, layout="constrained", facecolor="white")
-    figure.suptitle(f"{title}, {rest}", x=0.012, ha="left", fontsize=10.5, fontweight="bold", color=INK)
-    panels: Any = figure.subplots(2, 2).flat
-    for axes, (axis, points) in zip(panels, found.items(), strict=False):
+    figure = Figure(figsize=(9.6, 7.6), dpi=150, layout="constrained", facecolor="white")
+    figure.suptitle(title, x=0.012, ha="left", fontsize=13, fontweight="bold", color=INK)
+    panels: Any = figure.subplots(2, 2, gridspec_kw={"hspace": 0.08})
+    for axes, (axis, points) in zip(panels.flat, found.items(), strict=False):
         _panel(axes, axis, points, lines, powers[axis])
     for axes in list(figure.axes)[len(found) :]:
         axes.set_visible(False)
+    handles = [*figure.axes[0].get_lines()[::2], figure.axes[0].get_lines()[1]]
+    names = [*(line.name for line in lines), proportion]
+    figure.legend(handles, names, loc="outside lower left", ncols=3, frameon=False, fontsize=10, labelcolor=INK)
+    base = Grown()
+    rest = (
+        f"otherwise {base.batch} images of {base.size}x{base.size}, {base.depth} convolutions, {base.channels} channels"
+    )
+    figure.text(0.99, 0.012, rest, ha="right", fontsize=9, color=FAINT)
     figure.savefig(path, metadata={"Software": None})
 
 
 def _panel(axes: Axes, axis: str, points: Sequence[Point], lines: Sequence[Line], power: int) -> None:
-    """Draw one panel with logarithmic axes, each line named at its end, and growth in proportion in grey."""
+    """Draw one panel: each line, and through its last point the one that it would be in proportion."""
     x = [point.value for point in points]
     for line in lines:
         y = [line.of(point) for point in points]
-        axes.plot(x, y, color=line.color, linewidth=1.8, marker="o", markersize=3.4, label=line.name, zorder=3)
+        axes.plot(x, y, color=line.color, linewidth=1.8, marker="o", markersize=3.4, zorder=3)
         proportional = [y[-1] * (value / x[-1]) ** power for value in x]
-        label = {0: "no growth", 1: "in proportion", 2: "with the square"}[power]
-        axes.plot(x, proportional, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=2, label=label)
+        axes.plot(x, proportional, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=2)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    widen = max(1.0, (10 / (high / low)) ** 0.5)  # at least a decade, so that what hardly changes looks flat
+    axes.set_ylim(low / widen, high * widen)
     axes.set_xticks(x, [str(value) for value in x], fontsize=8.5)
     axes.xaxis.set_minor_locator(_none())
     axes.yaxis.set_major_locator(_some())
@@ -94,9 +101,6 @@ def _panel(axes: Axes, axis: str, points: Sequence[Point], lines: Sequence[Line]
     axes.tick_params(which="both", length=0, labelcolor=FAINT)
     axes.grid(True, color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    handles, names = axes.get_legend_handles_labels()
-    unique = dict(zip(names, handles, strict=True))
-    axes.legend(unique.values(), unique.keys(), frameon=False, fontsize=8.5, labelcolor=INK)
 
 
 def _none() -> Any:
