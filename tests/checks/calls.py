@@ -278,3 +278,6 @@ CALLS = [
     *update_calls(),
 ]
 """Of every public operation, at least one."""
+
+WITHOUT_KERNELS = {"adagrad_update"}
+"""Operations that the reference computes on a GPU too."""
