@@ -20,8 +20,8 @@ class Connections:
     """A table of K rows; row k lists the channels that output k sees. `lecun` is that of LeNet-5.
 
     Each link, a channel in a row, has a kernel of its own: w (links, R, S), in the order of the rows. To be computed
-    they are put into kernels (K, R, S, C) with zeros between them: one large product, which takes a tenth of the time of
-    many small ones over the gathered channels of each row (docs/performance.md).
+    they are put into kernels (K, R, S, C) with zeros between them: one large product takes a tenth of the time of many
+    small ones over the gathered channels of each row (docs/performance.md).
 
     Raises ArgumentError for a table that is none for `out_channels`.
 
