@@ -4,13 +4,15 @@
 //   Adam   g = g + decay w     m = beta1 m + (1 - beta1) g     s = beta2 s + (1 - beta2) g^2
 //          w = w - rate m / (sqrt(s) / root + eps)       rate = lr / (1 - beta1^t)     root = sqrt(1 - beta2^t)
 //   AdamW  w = keep w before a step of Adam without decay                  keep = 1 - lr decay, and 1 for Adam
+//   Adagrad   g = g + decay w     s = s + g^2     w = w - lr g / (sqrt(s) + eps)
 //
 // rate, root and keep are of the step and come from the host, in double precision before they are rounded.
 //
 // values, grads, ...: the addresses of the arrays. A block has a chunk of one array, whose flag says whether weight
 // decay applies, and a thread every 256th element of it.
 //
-// Memory: limited by it. SGD reads w, g and v and writes w and v; Adam reads four arrays and writes three.
+// Memory: limited by it. SGD reads w, g and v and writes w and v; Adam reads four arrays and writes three,
+// Adagrad three and two.
 //
 // Versions: this file, plain.
 #include "chunks.cuh"
@@ -50,5 +52,19 @@ adam_update(T* const* __restrict__ values, const T* const* __restrict__ grads, T
     const Acc m = beta1 * Acc(mean[i]) + rest1 * g, s = beta2 * Acc(square[i]) + rest2 * g * g;
     mean[i] = T(m), square[i] = T(s);
     value[i] = T(w - rate * m / (sqrt(s) / root + eps));
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+adagrad_update(T* const* __restrict__ values, const T* const* __restrict__ grads, T* const* __restrict__ squares,
+               const int* __restrict__ chunks, Acc lr, Acc eps, Acc decay) {
+  const Chunk chunk(chunks);
+  T *__restrict__ value = values[chunk.array], *__restrict__ square = squares[chunk.array];
+  const T* __restrict__ grad = grads[chunk.array];
+  const Acc added = chunk.flag ? decay : Acc(0);
+  for (int i = chunk.begin + threadIdx.x; i < chunk.end; i += THREADS) {
+    const Acc w = value[i], g = Acc(grad[i]) + added * w, s = Acc(square[i]) + g * g;
+    square[i] = T(s);
+    value[i] = T(w - lr * g / (sqrt(s) + eps));
   }
 }

@@ -13,10 +13,14 @@ COMMANDS = [
     ["digits"],
     ["speed"],
     ["cpu"],
+    ["textbook"],
+    ["growth"],
     ["memory"],
     ["accuracy", "mnist"],
     ["accuracy", "fashion_mnist"],
     ["accuracy", "cifar10"],
+    ["accuracy-time", "lenet5", "0.988"],
+    ["accuracy-time", "mnist_fast", "0.99"],
 ]
 
 

@@ -55,6 +55,8 @@ class Converter:
         return module
 
     def _conv2d(self, layer: Layer, a: Any) -> nn.Module:
+        if a.connections is not None:
+            raise ArgumentError(f"layer {layer.path}: there are no connections in PyTorch's convolutions")
         window = Window.over(layer.input_shape[:2], a.kernel_size, a.stride, a.padding, a.dilation)
         even, shape = _even(window), (layer.input_shape[2], a.out_channels, window.kernel, window.stride)
         padding = _amount(window) if even else 0

@@ -34,6 +34,13 @@ def adam_update(
     _in_chunks(inspect.unwrap(ops.adam_update), [values, grads, means, squares], decayed, options)
 
 
+def adagrad_update(
+    values: list[Array], grads: list[Array], squares: list[Array], decayed: Sequence[bool], **options: Any
+) -> None:
+    """Take one step of Adagrad, in place."""
+    _in_chunks(inspect.unwrap(ops.adagrad_update), [values, grads, squares], decayed, options)
+
+
 def _in_chunks(
     update: Callable[..., None], lists: list[list[Array] | None], decayed: Sequence[bool], options: dict[str, Any]
 ) -> None:

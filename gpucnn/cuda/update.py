@@ -34,3 +34,15 @@ def adam_update(
         beta1=beta1, rest1=1 - beta1, beta2=beta2, rest2=1 - beta2, eps=eps,
         decay=0.0 if decoupled else decay, keep=1 - lr * decay if decoupled else 1.0,
     )  # fmt: skip
+
+
+def adagrad_update(
+    values: list[Array], grads: list[Array], squares: list[Array], decayed: Sequence[bool], *, lr: float, eps: float,
+    decay: float,
+) -> None:  # fmt: skip
+    """Take one step of Adagrad."""
+    chunks = chunk_table(values, decayed)
+    launch(
+        "adagrad_update", (len(chunks),), values=values, grads=grads, squares=squares, chunks=chunks, lr=lr, eps=eps,
+        decay=decay,
+    )  # fmt: skip

@@ -48,7 +48,9 @@ class Builder:
         """Return the builder for a layer inside this one."""
         return Builder(self.seed, self.dtype, self.device, f"{self.path}.{path}" if self.path else path, activation)
 
-    def weight(self, name: str, shape: Shape, fan_in: int, fan_out: int, init: str = "auto") -> Parameter:
+    def weight(
+        self, name: str, shape: Shape, fan_in: int | Array, fan_out: int | Array, init: str = "auto"
+    ) -> Parameter:
         """Return a weight drawn by the initialiser `init` (`auto`: by the activation that follows)."""
         from gpucnn.layers.initialisers import initial
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from typing import Any, Literal
 
 from gpucnn import ops
-from gpucnn.arguments import Padding, Pair, PositiveInt
+from gpucnn.arguments import NonNegativeInt, Padding, Pair, PositiveInt
 from gpucnn.backend import Array, Shape
+from gpucnn.errors import ArgumentError
 from gpucnn.layers.base import Builder, Layer
+from gpucnn.layers.connections import Connections
 from gpucnn.layers.initialisers import Init
 from gpucnn.layers.shapes import require_image, shapes_that_fit
 from gpucnn.ops.window import pair
@@ -21,7 +22,10 @@ class Conv2d(Layer, name="conv2d"):
     out_channels: kernels, K. kernel_size, stride, dilation: n or [height, width]. padding: n, [height, width],
     [[top, bottom], [left, right]], `same` or `valid`. groups: into how many the channels are cut; as many as there
     are channels makes it depthwise. bias: whether b is added; a batch_norm right after makes it useless. init: how w
-    (K, R, S, C/groups) is drawn.
+    (K, R, S, C/groups) is drawn. connections: for each output the list of the input channels that it sees, or `lecun`,
+    the table of LeNet-5 (6 channels to 16); w is (links, R, S) then, and where there is no link there is no weight.
+
+    Raises ArgumentError for a table that does not fit out_channels or groups.
     """
 
     def __init__(
@@ -34,48 +38,64 @@ class Conv2d(Layer, name="conv2d"):
         groups: PositiveInt = 1,
         bias: bool = True,
         init: Init = "auto",
+        connections: Literal["lecun"] | list[list[NonNegativeInt]] | None = None,
     ) -> None:
         super().__init__()
+        if connections is not None and groups > 1:
+            raise ArgumentError(f"connections and groups (={groups}) both say which channels an output sees: give one")
         self.out_channels, self.kernel_size, self.bias, self.init = out_channels, kernel_size, bias, init
         self.groups = groups
+        self.connections = None if connections is None else Connections(connections, out_channels)
         self._window: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return (P, Q, K)."""
         require_image(self.name, shape)
+        if self.connections:
+            self.connections.check(shape[-1])
         with shapes_that_fit():
             return ops.conv2d_output_shape((1, *shape), self._weight_shape(shape), **self._window)[1:]
 
     def build(self, shape: Shape, builder: Builder) -> None:
-        """Make w (K, R, S, C/groups), and b (K,) of zeros."""
+        """Make w (K, R, S, C/groups), or (links, R, S) with connections, and b (K,) of zeros."""
         super().build(shape, builder)
         k, r, s, depth = self._weight_shape(shape)
-        fan_in, fan_out = r * s * depth, r * s * k // self.groups
-        self.params["w"] = builder.weight("w", (k, r, s, depth), fan_in, fan_out, self.init)
+        if self.connections:
+            self.connections.place(builder.device, depth)
+            fan_in, fan_out = (r * s * fan for fan in self.connections.fans())
+            self.params["w"] = builder.weight("w", (self.connections.links, r, s), fan_in, fan_out, self.init)
+        else:
+            self.params["w"] = builder.weight("w", (k, r, s, depth), r * s * depth, r * s * k // self.groups, self.init)
         if self.bias:
             self.params["b"] = builder.constant((k,), 0.0)
 
     def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
         """Return y; backward needs x."""
         b = self.params["b"].value if self.bias else None
-        return ops.conv2d(x, self.params["w"].value, b, **self._window), x
+        return ops.conv2d(x, self._kernels(), b, **self._window), x
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return dx: with stride 1, the full correlation of dy with the rotated kernels."""
         self.backward_params(dy, saved)
-        return ops.conv2d_backward_data(dy, self.params["w"].value, saved.shape, **self._window)
+        return ops.conv2d_backward_data(dy, self._kernels(), saved.shape, **self._window)
 
     def backward_params(self, dy: Array, saved: Any) -> None:
         """Add dw, the correlation of x and dy, and db, the sum of dy."""
-        w = self.params["w"]
-        w.accumulate(ops.conv2d_backward_weight(saved, dy, w.value.shape, **self._window))
+        dw = ops.conv2d_backward_weight(saved, dy, self._weight_shape(saved.shape), **self._window)
+        self.params["w"].accumulate(self.connections.of_links(dw) if self.connections else dw)
         if self.bias:
             self.params["b"].accumulate(ops.conv2d_backward_bias(dy))
 
     def flops(self, shape: Shape) -> int:
         """Return 2 P Q K R S C/groups: a multiplication and an addition for every weight at every position."""
         p, q, _ = self.output_shape(shape)
-        return 2 * p * q * math.prod(self._weight_shape(shape))
+        k, r, s, depth = self._weight_shape(shape)
+        return 2 * p * q * r * s * (self.connections.links if self.connections else k * depth)
+
+    def _kernels(self) -> Array:
+        """Return the kernels (K, R, S, C/groups)."""
+        w = self.params["w"].value
+        return self.connections.kernels(w) if self.connections else w
 
     def _weight_shape(self, shape: Shape) -> Shape:
         return self.out_channels, *pair("kernel_size", self.kernel_size), shape[-1] // self.groups

@@ -16,7 +16,6 @@ A uniform distribution of variance v is that over [-sqrt(3 v), sqrt(3 v)).
 
 from __future__ import annotations
 
-import math
 from typing import Literal, get_args
 
 import numpy as np
@@ -45,11 +44,14 @@ def chosen_for(activation: str | None) -> Init:
     return "glorot_uniform" if activation in (None, "sigmoid", "tanh") else "he_normal"
 
 
-def initial(init: str, activation: str | None, stream: Stream, shape: Shape, fan_in: int, fan_out: int) -> Array:
+def initial(
+    init: str, activation: str | None, stream: Stream, shape: Shape, fan_in: int | Array, fan_out: int | Array
+) -> Array:
     """Return a weight's first values, float64 of `shape`, drawn from `stream`.
 
     init: one of `Init`; `auto` chooses by the `activation` that follows. fan_in, fan_out: how many inputs an output
-    sums, and how many outputs an input reaches. Raises ArgumentError for an unknown `init`.
+    sums, and how many outputs an input reaches; arrays where that differs from weight to weight.
+    Raises ArgumentError for an unknown `init`.
 
     >>> w = initial("auto", "relu", Stream(0, "init.0.conv2d.w"), (64, 3, 3, 32), fan_in=288, fan_out=576)
     >>> w.shape, round(float(w.std()) / (2 / 288) ** 0.5, 2)
@@ -62,6 +64,6 @@ def initial(init: str, activation: str | None, stream: Stream, shape: Shape, fan
         return np.zeros(shape)
     variance = {"he": 2 / fan_in, "glorot": 2 / (fan_in + fan_out), "lecun": 1 / fan_in}[family]
     if distribution == "normal":
-        return math.sqrt(variance) * stream.normal(shape)
-    limit = math.sqrt(3 * variance)
-    return limit * (2 * stream.uniform(shape, np.float64) - 1)
+        return np.sqrt(variance) * stream.normal(shape)
+    weights: Array = np.sqrt(3 * variance) * (2 * stream.uniform(shape, np.float64) - 1)
+    return weights

@@ -64,9 +64,10 @@ from gpucnn.ops.pool2d import (
     sum_pool2d_backward,
 )
 from gpucnn.ops.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
-from gpucnn.ops.update import adam_update, sgd_update
+from gpucnn.ops.update import adagrad_update, adam_update, sgd_update
 
 __all__ = [
+    "adagrad_update",
     "adam_update",
     "add",
     "avg_pool2d",

@@ -38,9 +38,7 @@ def _sgd(
     value: Array, grad: Array, velocity: Array | None, lr: float, momentum: float, decay: float, nesterov: bool
 ) -> None:
     if decay:
-        decayed = value * decay
-        decayed += grad
-        grad = decayed
+        grad = _decayed(value, grad, decay)
     change = grad
     if velocity is not None:
         velocity *= momentum
@@ -77,9 +75,7 @@ def _adam(
     if decay and decoupled:
         value *= 1 - lr * decay
     elif decay:
-        decayed = value * decay
-        decayed += grad
-        grad = decayed
+        grad = _decayed(value, grad, decay)
     mean *= beta1
     mean += (1 - beta1) * grad
     square *= beta2
@@ -92,3 +88,44 @@ def _adam(
     change = xp.divide(mean, scale, out=scale)
     change *= lr / (1 - beta1 ** (step + 1))
     value -= change
+
+
+@operation
+def adagrad_update(
+    values: list[Array], grads: list[Array], squares: list[Array], decayed: Sequence[bool], *, lr: float, eps: float,
+    decay: float,
+) -> None:  # fmt: skip
+    """Take one step of Adagrad.
+
+        g = grad + decay w      s = s + g^2      w = w - lr g / (sqrt(s) + eps)
+
+    squares: s, the sum of all squares so far. decayed: for each parameter whether weight decay applies.
+
+    >>> import numpy as np
+    >>> w, s = np.array([1.0]), np.array([0.0])
+    >>> adagrad_update([w], [np.array([-2.0])], [s], [True], lr=0.1, eps=0.0, decay=0.0)
+    >>> w, s
+    (array([1.1]), array([4.]))
+    """
+    for value, grad, square, decays in zip(values, grads, squares, decayed, strict=True):
+        _adagrad(value, grad, square, lr, eps, decay if decays else 0.0)
+
+
+def _adagrad(value: Array, grad: Array, square: Array, lr: float, eps: float, decay: float) -> None:
+    xp = array_module(value)
+    if decay:
+        grad = _decayed(value, grad, decay)
+    change = xp.square(grad)
+    square += change
+    scale = xp.sqrt(square, out=change)
+    scale += eps
+    change = xp.divide(grad, scale, out=scale)
+    change *= lr
+    value -= change
+
+
+def _decayed(value: Array, grad: Array, decay: float) -> Array:
+    """Return grad + decay w."""
+    decayed = value * decay
+    decayed += grad
+    return decayed

@@ -307,6 +307,9 @@ def update_calls() -> Iterator[Call]:
         options |= {"decay": decay, "decoupled": decoupled}
         lists = (values, grads, firsts, [np.square(array) for array in seconds])
         yield Call("adam_update", str(options), (*lists, decayed), options, 128, changed=(0, 2, 3))
+    options = {"lr": 0.3, "eps": 1e-3, "decay": 0.1}
+    lists = (values, grads, [np.square(array) for array in seconds])
+    yield Call("adagrad_update", str(options), (*lists, decayed), options, 128, changed=(0, 2))
 
 
 def numbers(*shapes: tuple[int, ...]) -> list[np.ndarray]:

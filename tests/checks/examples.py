@@ -39,6 +39,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
         },
         {"out_channels": 8, "kernel_size": 3, "padding": 1, "groups": 4},
         {"out_channels": 5, "kernel_size": 1, "stride": [3, 2]},
+        {"out_channels": 3, "kernel_size": [2, 3], "stride": [2, 1], "connections": [[1], [3, 0], [0, 1, 3]]},
     ],
     "max_pool2d": [{"kernel_size": 3, "stride": 2, "padding": 1}, {"kernel_size": [1, 2], "stride": 1}],
     "avg_pool2d": [

@@ -17,7 +17,7 @@ from gpucnn.layers.base import Parameter
 from gpucnn.ops import activation
 from gpucnn.ops.finite import count_nonfinite
 from gpucnn.ops.sums import sum_rows
-from gpucnn.ops.update import adam_update, sgd_update
+from gpucnn.ops.update import adagrad_update, adam_update, sgd_update
 from gpucnn.optimizers.adam import Adam
 from gpucnn.random import Stream
 
@@ -92,6 +92,11 @@ def test_sgd(momentum, nesterov, decay, dtype):
 def test_adam(decoupled, decay, dtype):
     options = {"lr": 0.3, "beta1": 0.8, "beta2": 0.95, "eps": 1e-3, "decay": decay, "decoupled": decoupled}
     compare_steps(adam_update, dtype, 2, lambda step: options | {"step": step})
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_adagrad(decay, dtype):
+    compare_steps(adagrad_update, dtype, 1, lambda step: {"lr": 0.3, "eps": 1e-3, "decay": decay})
 
 
 def compare_steps(update: Any, dtype: str, slots: int, options: Callable[[int], dict[str, Any]]) -> None:

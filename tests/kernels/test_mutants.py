@@ -28,7 +28,7 @@ from gpucnn.cuda import launch, sums
 from gpucnn.cuda.sources import kernels, source
 from gpucnn.ops.finite import count_nonfinite
 from gpucnn.ops.sums import sum_rows
-from gpucnn.ops.update import adam_update, sgd_update
+from gpucnn.ops.update import adagrad_update, adam_update, sgd_update
 from gpucnn.random import Stream
 from gpucnn.resources import folder
 
@@ -147,6 +147,7 @@ RUNS: dict[str, Run] = {
     "dropout": lambda: list(ops.dropout(SCORES, 0.4, Stream(3, "mutant", 2))),
     "sgd": lambda: steps(sgd_update, 1, lr=0.1, momentum=0.9, decay=0.1, nesterov=True),
     "adam": lambda: steps(adam_update, 2, lr=0.1, step=3, beta1=0.9, beta2=0.99, eps=0.1, decay=0.1, decoupled=False),
+    "adagrad": lambda: steps(adagrad_update, 1, lr=0.1, eps=0.1, decay=0.1),
     "rounding": lambda: [parts_rounded(RAW[None], RAW.shape, np.float16).view(np.uint16) % 64],  # the last bits
     "probe": probe,
     "sum rows": lambda: [sum_rows(X)],
@@ -294,6 +295,8 @@ MUTANTS = [
     Mutant("update", "i += THREADS", "i += THREADS - 1", "adam"),
     Mutant("update", "chunks + 4 * blockIdx.x", "chunks", "sgd"),
     Mutant("update", "squares[chunk.array]", "squares[0]", "adam"),
+    Mutant("update", "Acc(square[i]) + g * g", "Acc(square[i])", "adagrad"),
+    Mutant("update", "lr * g / (sqrt(s) + eps)", "lr * g / sqrt(s + eps)", "adagrad"),
     Mutant("sums", "row < own.end", "row + 1 < own.end", "sum rows"),
     Mutant("sums", "c < columns ? part.end : 0", "part.end", "sum rows"),
     Mutant("sums", "lane == 0 && c < columns", "c < columns", "sum rows"),

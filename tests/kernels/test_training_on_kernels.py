@@ -71,7 +71,7 @@ def trained(device: str, **changes: Any) -> tuple[gpucnn.Run, dict[str, np.ndarr
     return run, run.model.arrays()
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "adagrad"])
 def test_training_on_kernels_is_training_on_numpy(cuda, folder, optimizer):
     """In float64 the two differ by roundings, which a few steps do not make large."""
     changes = {} if optimizer == "sgd" else {"optimizer": {optimizer: {"lr": 0.01, "weight_decay": 0.1}}}

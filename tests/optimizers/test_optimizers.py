@@ -21,6 +21,7 @@ VARIANTS = {
     ],
     "adam": [{"weight_decay": 0.05}, {"beta1": 0.5, "beta2": 0.9, "eps": 0.1}, {"beta1": 0.0, "beta2": 0.0}],
     "adamw": [{"weight_decay": 0.0}, {"beta1": 0.5, "beta2": 0.9, "eps": 0.1, "weight_decay": 0.3}],
+    "adagrad": [{"weight_decay": 0.05}, {"eps": 0.1}],
 }
 CASES = [(name, arguments) for name in Optimizer.registry for arguments in [{}, *VARIANTS.get(name, [])]]
 STEPS = 10
@@ -57,7 +58,16 @@ def adamw(w, grads, rates, weight_decay=0.01, **arguments):
     return adam(w, grads, rates, weight_decay=weight_decay, decoupled=True, **arguments)
 
 
-ORACLES = {"sgd": sgd, "adam": adam, "adamw": adamw}
+def adagrad(w, grads, rates, eps=1e-10, weight_decay=0.0):
+    s = 0.0
+    for g, lr in zip(grads, rates, strict=True):
+        g = g + weight_decay * w
+        s = s + g * g
+        w = w - lr * g / (math.sqrt(s) + eps)
+    return w
+
+
+ORACLES = {"sgd": sgd, "adam": adam, "adamw": adamw, "adagrad": adagrad}
 
 
 def make(name, arguments) -> Optimizer:
@@ -107,7 +117,8 @@ def test_ten_steps_are_the_oracles(name, arguments, decay_all, rng):
 @every_optimizer
 def test_ten_steps_are_pytorchs(name, arguments, rng):
     torch = pytest.importorskip("torch")
-    theirs = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}.get(name)
+    names = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "adagrad": "Adagrad"}
+    theirs = getattr(torch.optim, names.get(name, ""), None)
     if theirs is None:
         pytest.skip("PyTorch has no such optimizer")
     params, grads, rates = problem(rng)
@@ -207,7 +218,7 @@ def test_finds_a_minimum(name):
     optimizer.build(params)
     for step in range(300):
         params["w"].grad = params["w"].value - 3
-        optimizer.update(params, lr=0.1, step=step)
+        optimizer.update(params, lr={"adagrad": 1.0}.get(name, 0.1), step=step)  # whose steps get ever smaller
     np.testing.assert_allclose(params["w"].value, 3, atol=1e-3)
 
 
@@ -223,6 +234,7 @@ def test_finds_a_minimum(name):
         ("adam", {"beta2": -0.1}, "beta2"),
         ("adam", {"eps": 0.0}, "eps"),
         ("adamw", {"weight_decay": "0.1"}, "weight_decay"),
+        ("adagrad", {"eps": 0.0}, "eps"),
     ],
 )
 def test_arguments_are_checked(name, arguments, message):

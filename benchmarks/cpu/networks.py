@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.cpu.growth import Grown
 from gpucnn.config import Experiment, load
 from gpucnn.resources import find_config
 
@@ -33,7 +34,9 @@ GOALS = {"lenet": 0.75, "resnet20": 1.2, "separable": 1.0, "evaluation": 1.0}
 
 
 def experiment(name: str) -> Experiment:
-    """Return the experiment of a network."""
+    """Return the experiment of a network: one of NETWORKS, or one that `growth` made."""
+    if grown := Grown.named(name):
+        return grown.experiment()
     kind, batch = name.split("-")[0], NETWORKS[name]
     if kind == "resnet20":
         shipped = load(find_config("cifar10")).dump()
