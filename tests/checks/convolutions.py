@@ -51,7 +51,7 @@ TILED |= {
 
 def off_by_one(array: np.ndarray) -> np.ndarray:
     """Return a copy that starts one element behind a multiple of 16 bytes."""
-    memory = np.zeros(array.size + 5, array.dtype)
+    memory = np.zeros(array.size + 16, array.dtype)
     start = (-memory.ctypes.data % 16) // array.itemsize + 1
     view = memory[start : start + array.size].reshape(array.shape)
     view[...] = array
