@@ -48,7 +48,7 @@ class Resident:
             for start in range(0, size, block):
                 read = source.read(np.arange(start, min(start + block, size)))
                 images[start : start + len(read)] = device.asarray(read)
-            return Resident(source, images, device.asarray(source.labels))
+            return Resident(source, images, device.asarray(source.labels, np.int64))
         except MemoryError:
             raise OutOfMemory(_too_large(bytes_of(source), device)) from None
 
@@ -82,7 +82,8 @@ class ResidentLoader(Loader):
         order, drawn = self.order(epoch), -(-_DRAWN // self.batch_size) * self.batch_size
         for first in range(start * self.batch_size, len(order), drawn):
             chosen = order[first : first + drawn]
-            indices, frames = self.device.asarray(chosen), self.device.asarray(self._frames(chosen, epoch))
+            indices = self.device.asarray(chosen, np.int64)
+            frames = self.device.asarray(self._frames(chosen, epoch))
             for begin in range(0, len(chosen), self.batch_size):
                 batch = slice(begin, begin + self.batch_size)
                 yield ops.gather(images, labels, indices[batch], frames[batch], scale, shift)
@@ -125,7 +126,7 @@ def why_streamed(source: Source, augment: Sequence[Augmentation], device: Device
 
 
 def _too_large(size: int, device: Device) -> str:
-    return f"the images take {_gib(size)}, too much for {device}{device.memory()}: set data.on_device to auto or false"
+    return f"the images take {_gib(size)}, too much for {device}{device.memory()}: set data.on_device to false"
 
 
 def _gib(size: int) -> str:

@@ -136,7 +136,7 @@ def test_what_was_asked_for_and_cannot_be_is_an_error(cuda, monkeypatch):
     with pytest.raises(ArgumentError, match=r"data.on_device is true, but noise runs on the host only: set it to auto"):
         why_streamed(source(), [Noise()], cuda, wanted=True)
     monkeypatch.setattr(cupy_stand_in, "FREE", SIZE - 1)
-    message = r"the images take 0.00 GiB, too much for cuda:0 \(0.00 of 0.00 GiB free .*\): set data.on_device to auto"
+    message = r"the images take 0.00 GiB, too much for cuda:0 \(0.00 of 0.00 GiB free .*\): set data.on_device to false"
     with pytest.raises(OutOfMemory, match=message):
         why_streamed(source(), [], cuda, wanted=True)
 

@@ -416,7 +416,7 @@ def test_every_mutant_is_caught(modules, mutated, mutant):
     ("old", "told"),
     [
         ("if (i >= g.N * g.P * g.Q * g.K) return;", "outside argument"),
-        ("atomicAdd(total, found)", "race on argument 1 at byte 0: "),
+        ("atomicAdd(total, found)", "race on argument 2 at byte 0: written by another block"),
         ("if (lane() == 0) losses", "race on argument"),
         ("(warp_row() >= rows)", "deadlock"),
         ("  __syncthreads();\n  for", r"of shared memory.* at tile.cuh:\d+"),
