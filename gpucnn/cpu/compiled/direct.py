@@ -1,0 +1,204 @@
+"""Convolution as sums of products, straight from the images: no matrix of patches is ever laid out.
+
+What `gpucnn.cpu.patches` and `gpucnn.cpu.pointwise` compute. Of an output, the inputs that meet one row of the kernel
+lie side by side, S*C numbers, and those of the next output are a few numbers further: `contract` takes its factors from
+where they are. Work is counted in units: a band of some rows of outputs of one image, whose inputs are copied with
+their padding, where there is any.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gpucnn.backend import Array, Shape
+from gpucnn.cpu import pointwise
+from gpucnn.cpu.blocks import slices, summed
+from gpucnn.cpu.compiled.images import flat, hold
+from gpucnn.cpu.compiled.jit import compiled
+from gpucnn.cpu.compiled.vectors import LANES, NARROW, WIDE, clear, contract, copy
+from gpucnn.cpu.memory import empty
+from gpucnn.cpu.threads import run
+from gpucnn.ops.window import Window
+
+BAND_BYTES = 1 << 17
+"""How large the inputs of a unit are, about: a part of the second-level cache."""
+
+BLOCK_PRODUCTS = 1 << 24
+"""Multiplications of a block of work: enough for waking a thread to pay. Twice as many where sums have to be added."""
+
+SLACK = NARROW
+"""How many positions too far `contract` may read, whose results nobody takes."""
+
+LONG = 64
+"""From how many numbers on those of a kernel's row are summed by themselves: long sums round more."""
+
+
+def suits(w_shape: Shape, window: Window) -> bool:
+    """Return whether such a convolution is computed here: vectors of channels, no dilation along rows of images."""
+    return w_shape[0] % LANES == 0 and w_shape[0] > 0 and (window.dilation[1] == 1 or w_shape[2] == 1)
+
+
+def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> None:
+    """Write the correlation of x (N, H, W, C) with w (K, R, S, C) to y (N, P, Q, K), plus b (K,)."""
+    k, r, s, _ = w.shape
+    if pointwise.suits(window) and y.flags.c_contiguous:
+        x, y, window = _line(x), _line(y), _row(window)
+    cut = _Cut.of(x.shape, w.shape, window, BLOCK_PRODUCTS, window.output[1] >= NARROW)
+    kernels, bias = panels(w), np.zeros(k, np.float32) if b is None else np.ascontiguousarray(b)
+    numbers, (out, strides) = x.reshape(-1), flat(y)
+
+    def work(i: int) -> None:
+        block, held, beside = cut.blocks[i], empty((cut.held,)), empty((NARROW * LANES,))
+        images = numbers, x.shape[1:], kernels, (r, s), bias, out, y.shape[1:], strides
+        _forward(*images, held, beside, (block.start, block.stop), cut.geometry)
+
+    run(work, len(cut.blocks))
+
+
+def backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window) -> Array:
+    """Return dw (K, R, S, C), the correlation of x with dy (N, P, Q, K)."""
+    k, r, s, c = w_shape
+    if pointwise.suits(window):
+        x, dy, window = _line(x), _line(dy), _row(window)
+    cut = _Cut.of(x.shape, w_shape, window, 2 * BLOCK_PRODUCTS, s * c % NARROW == 0)
+    images = x.reshape(-1), x.shape[1:], dy.reshape(-1), dy.shape[1:]
+
+    def add(i: int, total: Array) -> None:
+        block, held = cut.blocks[i], empty((cut.held,))
+        _backward(*images, held, total, (block.start, block.stop), cut.geometry)
+
+    dw = summed(add, len(cut.blocks), (r, -(-s * c // NARROW) * NARROW, k))[:, : s * c]
+    return np.ascontiguousarray(dw.transpose(2, 0, 1)).reshape(w_shape)
+
+
+def panels(w: Array) -> Array:
+    """Return kernels (K, ...) as matrices (..., 2 * LANES), and one of (..., LANES) where that is what is left of K."""
+    k, taps = len(w), math.prod(w.shape[1:])
+    out, rows = empty((taps * k,)), w.reshape(k, taps)
+    whole = k // (2 * LANES) * 2 * LANES
+    out[: whole * taps].reshape(-1, taps, 2 * LANES)[...] = rows[:whole].reshape(-1, 2 * LANES, taps).swapaxes(1, 2)
+    out[whole * taps :].reshape(taps, k - whole)[...] = rows[whole:].T
+    return out
+
+
+def _line(x: Array) -> Array:
+    """Return images as images of one row."""
+    return x.reshape(len(x), 1, x.shape[1] * x.shape[2], x.shape[3])
+
+
+def _row(window: Window) -> Window:
+    """Return a pointwise window over images of one row."""
+    size = (1, math.prod(window.input))
+    return replace(window, input=size, output=size)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """How work is cut. geometry: rows of outputs in a unit, units of an image, and how the window lies.
+
+    held: numbers of a unit's inputs with padding; 0 where they are taken from the images themselves.
+    """
+
+    held: int
+    geometry: tuple[int, ...]
+    blocks: list[slice]
+
+    @staticmethod
+    def of(x_shape: Shape, w_shape: Shape, window: Window, block_products: int, exact: bool) -> _Cut:
+        """Cut the work on images of this shape; exact: `contract` reads no further than there are inputs."""
+        (n, _, width, c), (p, q), ((top, _), (left, _)) = x_shape, window.output, window.pads
+        (sh, sw), dh, r = window.stride, window.dilation[0], w_shape[1]
+        direct = exact and not any(map(any, window.pads))
+        columns = width if direct else (q - 1) * sw + w_shape[2]
+        bands = -(-p // max(1, min(p, BAND_BYTES // (4 * c * sh * columns))))
+        rows = -(-p // bands)
+        held = 0 if direct else (((rows - 1) * sh + (r - 1) * dh + 1) * columns + SLACK * sw) * c
+        blocks = slices(n * bands, rows * q * math.prod(w_shape), block_products)
+        return _Cut(held, (rows, bands, sh, sw, dh, top, left, columns), blocks)
+
+
+@compiled
+def _source(
+    x: Array, size: Shape, held: Array, unit: int, rows_of_outputs: int, r: int, geometry: Shape
+) -> tuple[Array, int]:
+    """Return where the inputs of a unit are, an array and an offset: in the images, or copied with their padding."""
+    rows, bands, sh, sw, dh, top, left, columns = geometry
+    image, row = unit // bands, unit % bands * rows * sh
+    if not len(held):
+        return x, (image * size[0] + row) * columns * size[2]
+    slack = SLACK * sw * size[2]
+    hold(x, size, image, top - row, left, held, (rows_of_outputs - 1) * sh + (r - 1) * dh + 1, columns)
+    clear(held, len(held) - slack, slack)
+    return held, 0
+
+
+@compiled
+def _forward(
+    x: Array, x_size: Shape, kernels: Array, kernel: Shape, bias: Array, y: Array, y_size: Shape, strides: Shape,
+    held: Array, beside: Array, units: Shape, geometry: Shape,
+) -> None:  # fmt: skip
+    """Compute some units of y."""
+    (r, s), (rows, bands, sh, sw, dh, _, _, columns) = kernel, geometry
+    (p, q, k), c, (yn, yp, yq, _) = y_size, x_size[2], strides
+    line, taps, zero = columns * c, s * c, np.zeros(2 * LANES, np.float32)
+    parts, m = (r, 1) if taps >= LONG else (1, r)
+    for unit in range(units[0], units[1]):
+        first = unit % bands * rows
+        last = min(p, first + rows)
+        source, start = _source(x, x_size, held, unit, last - first, r, geometry)
+        for lane in range(0, k, 2 * LANES):
+            wide = k - lane > LANES
+            width, size = (2 * LANES, WIDE) if wide else (LANES, NARROW)
+            for row in range(first, last):
+                there = unit // bands * yn + row * yp + lane
+                for next_column in range(0, q, size):
+                    column = max(0, min(next_column, q - size))
+                    out, o, step = (y, there + column * yq, yq) if q >= size else (beside, 0, width)
+                    for part in range(parts):
+                        a = start + ((row - first) * sh + part * dh) * line + column * sw * c
+                        w = (lane * r + part * width) * taps
+                        begin, e = (zero, 0) if part else (bias, lane)
+                        if wide:
+                            contract(
+                                True, begin, e, source, a, sw * c, dh * line, 1,
+                                kernels, w, taps * width, width, m, taps, part, out, o, step,
+                            )  # fmt: skip
+                        else:
+                            contract(
+                                False, begin, e, source, a, sw * c, dh * line, 1,
+                                kernels, w, taps * width, width, m, taps, part, out, o, step,
+                            )  # fmt: skip
+                    if q < size:
+                        for i in range(q):
+                            copy(beside, i * width, y, there + i * yq, width)
+
+
+@compiled
+def _backward(
+    x: Array, x_size: Shape, dy: Array, dy_size: Shape, held: Array, total: Array, units: Shape, geometry: Shape
+) -> None:
+    """Add what some units give to total (R, S*C, K)."""
+    (rows, bands, sh, sw, dh, _, _, columns), (p, q, k), c = geometry, dy_size, x_size[2]
+    r, taps, _ = total.shape
+    line, zero = columns * c, np.zeros(2 * LANES, np.float32)
+    for unit in range(units[0], units[1]):
+        first = unit % bands * rows
+        count = min(p, first + rows) - first
+        source, start = _source(x, x_size, held, unit, count, r, geometry)
+        for lane in range(0, k, 2 * LANES):
+            b = (unit // bands * p + first) * q * k + lane
+            wide = k - lane > LANES
+            for i in range(r):
+                for tap in range(0, taps, WIDE if wide else NARROW):
+                    a, o = start + i * dh * line + tap, (i * taps + tap) * k + lane
+                    if wide:
+                        contract(
+                            True, zero, 0, source, a, 1, sh * line, sw * c, dy, b, q * k, k, count, q, 1, total, o, k
+                        )
+                    else:
+                        contract(
+                            False, zero, 0, source, a, 1, sh * line, sw * c, dy, b, q * k, k, count, q, 1, total, o, k
+                        )

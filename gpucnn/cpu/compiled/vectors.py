@@ -1,0 +1,152 @@
+"""Vector instructions that loops are written with: LLVM is told of them directly, so that none is left to its guess.
+
+Each function here becomes a few instructions inside the compiled function that calls it. Arrays stand for where their
+first number is; offsets and strides count numbers, and nobody checks them. `LANES` numbers in a row are one vector.
+"""
+
+# mypy: allow-untyped-defs
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.codegen import get_host_cpu_features
+from numba.extending import intrinsic
+
+_FEATURES = get_host_cpu_features()
+
+LANES = 16 if "+avx512f," in _FEATURES else 8 if "+avx2," in _FEATURES else 4
+"""Numbers of a vector: what a register of this CPU holds."""
+
+WIDE = 4 if LANES == 8 else 8
+"""Rows that `contract` computes at a time, two vectors in each: their sums and what they are made of fill registers."""
+
+NARROW = 2 * WIDE
+"""The same with one vector in each."""
+
+VECTOR = ir.VectorType(ir.FloatType(), LANES)
+FUSED = ("contract",)
+"""a times b plus c may be one instruction."""
+
+_INT = ir.IntType(64)
+
+
+def at(builder: Any, pointer: Any, *offsets: Any) -> Any:
+    """Return the address so many numbers further."""
+    for offset in offsets:
+        pointer = builder.gep(pointer, [offset])
+    return pointer
+
+
+def times(builder: Any, offset: Any, count: int) -> Any:
+    """Return an offset times a constant."""
+    return builder.mul(offset, _INT(count))
+
+
+def load(builder: Any, pointer: Any) -> Any:
+    """Return the vector that begins there."""
+    return builder.load(builder.bitcast(pointer, VECTOR.as_pointer()), align=4)
+
+
+def store(builder: Any, vector: Any, pointer: Any) -> None:
+    """Write a vector there."""
+    builder.store(vector, builder.bitcast(pointer, VECTOR.as_pointer()), align=4)
+
+
+def constant(value: float) -> Any:
+    """Return a vector of one value."""
+    return ir.Constant(VECTOR, [float(value)] * LANES)
+
+
+def instructions(known: int, written: Callable[..., None]) -> Callable[..., Any]:
+    """Return the code generator of an intrinsic: `written(builder, *arguments)`, arrays as their first numbers' places.
+
+    known: how many arguments, the first ones, are known when the code is written and are left out.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        plain = [
+            context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
+            for kind, value in zip(signature.args, args, strict=True)
+        ]
+        written(builder, *plain[known:])
+        return context.get_dummy_value()
+
+    return generate
+
+
+def signature(arguments: tuple[Any, ...], known: int) -> Any:
+    """Return the types of an intrinsic's arguments: those known when code is written, arrays, and whole numbers."""
+    kinds = [kind if isinstance(kind, types.Array) else types.intp for kind in arguments[known:]]
+    return types.void(*arguments[:known], *kinds)
+
+
+@intrinsic(prefer_literal=True)
+def contract(typing, wide, begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, add, out, oo, ow):
+    """Write sums of products of numbers of `a` with vectors of `b`, WIDE rows of two vectors or NARROW rows of one.
+
+        out[oo + row * ow + lane] = begin[eo + lane]
+            + sum over i < m, j < n of a[ao + row * ar + i * am + j * an] * b[bo + i * bm + j * bn + lane]
+
+    or, with `add`, add them to what is there. The sums stay in registers. wide: known when the code is written.
+    """
+    rows, vectors = (WIDE, 2) if wide.literal_value else (NARROW, 1)
+    tile = [(row, lane) for row in range(rows) for lane in range(vectors)]
+
+    def written(builder: Any, *given: Any) -> None:
+        begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, add, out, oo, ow = given
+
+        sums = {place: cgutils.alloca_once(builder, VECTOR) for place in tile}
+        for row, lane in tile:
+            builder.store(load(builder, at(builder, begin, eo, _INT(lane * LANES))), sums[row, lane])
+        with cgutils.for_range(builder, m, intp=_INT) as outer:
+            line = at(builder, a, ao, builder.mul(outer.index, am))
+            beside = at(builder, b, bo, builder.mul(outer.index, bm))
+            begins = [at(builder, line, times(builder, ar, row)) for row in range(rows)]
+            with cgutils.for_range(builder, n, intp=_INT) as inner:
+                step, met = builder.mul(inner.index, an), at(builder, beside, builder.mul(inner.index, bn))
+                vectors_of_b = [load(builder, at(builder, met, _INT(lane * LANES))) for lane in range(vectors)]
+                factors = [spread(builder, builder.load(at(builder, start, step))) for start in begins]
+                for row, lane in tile:
+                    product = builder.fmul(factors[row], vectors_of_b[lane], flags=FUSED)
+                    total = builder.fadd(builder.load(sums[row, lane]), product, flags=FUSED)
+                    builder.store(total, sums[row, lane])
+        places = {(row, lane): at(builder, out, oo, times(builder, ow, row), _INT(lane * LANES)) for row, lane in tile}
+        with builder.if_then(builder.icmp_signed("!=", add, _INT(0))):
+            for place in tile:
+                builder.store(builder.fadd(builder.load(sums[place]), load(builder, places[place])), sums[place])
+        for place in tile:
+            store(builder, builder.load(sums[place]), places[place])
+
+    arguments = (wide, begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, add, out, oo, ow)
+    return signature(arguments, 1), instructions(1, written)
+
+
+def spread(builder: Any, number: Any) -> Any:
+    """Return a vector of one number."""
+    nothing, index = ir.Constant(VECTOR, ir.Undefined), ir.IntType(32)
+    one = builder.insert_element(nothing, number, index(0))
+    return builder.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(index, LANES), [0] * LANES))
+
+
+@intrinsic
+def copy(typing, x, xo, out, oo, count):
+    """Write x[xo : xo + count] to out[oo : oo + count]."""
+
+    def written(builder: Any, x: Any, xo: Any, out: Any, oo: Any, count: Any) -> None:
+        cgutils.raw_memcpy(builder, at(builder, out, oo), at(builder, x, xo), count, 4)
+
+    return signature((x, xo, out, oo, count), 0), instructions(0, written)
+
+
+@intrinsic
+def clear(typing, out, oo, count):
+    """Write zeros to out[oo : oo + count]."""
+
+    def written(builder: Any, out: Any, oo: Any, count: Any) -> None:
+        cgutils.memset(builder, at(builder, out, oo), times(builder, count, 4), 0)
+
+    return signature((out, oo, count), 0), instructions(0, written)
