@@ -78,8 +78,7 @@ def backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window) -> Arra
 @register_jitable  # type: ignore[untyped-decorator]
 def whole(count: int) -> int:
     """Return a number of channels or tiles, rounded up to what `contract` computes at a time."""
-    rounded: int = (count + STEP - 1) // STEP * STEP
-    return rounded
+    return (count + STEP - 1) // STEP * STEP
 
 
 @dataclass(frozen=True)
