@@ -76,12 +76,12 @@ assert "numba" not in sys.modules
 @jit.compiled
 def contract_wide(begin, a, b, out, m, n, add):
     width = 2 * LANES
-    contract(True, begin, 0, a, 1, m * n, n, 1, b, 0, n * width, width, m, n, add, out, 0, width)
+    contract(WIDE, 2, begin, 0, a, 1, m * n, n, 1, b, 0, n * width, width, m, n, add, out, 0, width)
 
 
 @jit.compiled
 def contract_narrow(begin, a, b, out, m, n, add):
-    contract(False, begin, 0, a, 1, m * n, n, 1, b, 0, n * LANES, LANES, m, n, add, out, 0, LANES)
+    contract(NARROW, 1, begin, 0, a, 1, m * n, n, 1, b, 0, n * LANES, LANES, m, n, add, out, 0, LANES)
 
 
 @pytest.mark.parametrize("add", [0, 2])
@@ -122,9 +122,7 @@ def test_transforms_multiply_by_their_matrix(kind, r):
 
         return call
 
-    found = multiplied(
-        rows, x, counted(lambda a, b: a + b), counted(lambda a, b: a - b), counted(lambda a, b: a * b)
-    )
+    found = multiplied(rows, x, counted(lambda a, b: a + b), counted(lambda a, b: a - b), counted(lambda a, b: a * b))
     assert found == [sum(a * b for a, b in zip(row, x, strict=True)) for row in rows]
     assert count < sum(sum(1 if abs(a) == 1 else 2 for a in row if a) - 1 for row in rows)
 

@@ -8,26 +8,26 @@ their padding, where there is any.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from gpucnn.backend import Array, Shape
-from gpucnn.cpu import pointwise
-from gpucnn.cpu.blocks import slices, summed
+from gpucnn.cpu import patches, pointwise
+from gpucnn.cpu.blocks import summed
 from gpucnn.cpu.compiled.images import flat, hold
 from gpucnn.cpu.compiled.jit import compiled
-from gpucnn.cpu.compiled.vectors import LANES, NARROW, WIDE, clear, contract, copy
+from gpucnn.cpu.compiled.vectors import LANES, NARROW, TALL, WIDE, clear, contract, copy
+from gpucnn.cpu.compiled.work import blocks
 from gpucnn.cpu.memory import empty
 from gpucnn.cpu.threads import run
 from gpucnn.ops.window import Window
 
 BAND_BYTES = 1 << 17
 """How large the inputs of a unit are, about: a part of the second-level cache."""
-
-BLOCK_PRODUCTS = 1 << 24
-"""Multiplications of a block of work: enough for waking a thread to pay. Twice as many where sums have to be added."""
 
 SLACK = NARROW
 """How many positions too far `contract` may read, whose results nobody takes."""
@@ -37,8 +37,8 @@ LONG = 64
 
 
 def suits(w_shape: Shape, window: Window) -> bool:
-    """Return whether such a convolution is computed here: vectors of channels, no dilation along rows of images."""
-    return w_shape[0] % LANES == 0 and w_shape[0] > 0 and (window.dilation[1] == 1 or w_shape[2] == 1)
+    """Return whether such a convolution is computed here: its taps lie side by side in rows of images."""
+    return math.prod(w_shape) > 0 and (window.dilation[1] == 1 or w_shape[2] == 1)
 
 
 def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> None:
@@ -46,8 +46,10 @@ def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> No
     k, r, s, _ = w.shape
     if pointwise.suits(window) and y.flags.c_contiguous:
         x, y, window = _line(x), _line(y), _row(window)
-    cut = _Cut.of(x.shape, w.shape, window, BLOCK_PRODUCTS, window.output[1] >= NARROW)
-    kernels, bias = panels(w), np.zeros(k, np.float32) if b is None else np.ascontiguousarray(b)
+    cut = _Cut.of(x.shape, w.shape, window, window.output[1] >= NARROW)
+    kernels, bias = _panels(w), np.zeros(-(-k // LANES) * LANES, np.float32)
+    if b is not None:
+        bias[:k] = b
     numbers, (out, strides) = x.reshape(-1), flat(y)
 
     def work(i: int) -> None:
@@ -60,27 +62,40 @@ def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> No
 
 def backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window) -> Array:
     """Return dw (K, R, S, C), the correlation of x with dy (N, P, Q, K)."""
-    k, r, s, c = w_shape
-    if pointwise.suits(window):
+    (k, r, s, c), single = w_shape, pointwise.suits(window)
+    if k % LANES:  # dy is read a whole vector at a time
+        form: Any = pointwise if single else patches
+        dw: Array = form.backward_weight(x, dy, w_shape, window)
+        return dw
+    if single:
         x, dy, window = _line(x), _line(dy), _row(window)
-    cut = _Cut.of(x.shape, w_shape, window, 2 * BLOCK_PRODUCTS, s * c % NARROW == 0)
-    images = x.reshape(-1), x.shape[1:], dy.reshape(-1), dy.shape[1:]
+    taps = s * c if s * c <= TALL else -(-s * c // NARROW) * NARROW
+    cut = _Cut.of(x.shape, w_shape, window, taps == s * c, sums=r * taps * k)
+    images, loops = (
+        (x.reshape(-1), x.shape[1:], dy.reshape(-1), dy.shape[1:]),
+        _backward_of(taps if taps <= TALL else 0),
+    )
 
     def add(i: int, total: Array) -> None:
         block, held = cut.blocks[i], empty((cut.held,))
-        _backward(*images, held, total, (block.start, block.stop), cut.geometry)
+        loops(*images, held, total, (block.start, block.stop), cut.geometry)
 
-    dw = summed(add, len(cut.blocks), (r, -(-s * c // NARROW) * NARROW, k))[:, : s * c]
-    return np.ascontiguousarray(dw.transpose(2, 0, 1)).reshape(w_shape)
+    turned = summed(add, len(cut.blocks), (r, taps, k))[:, : s * c]
+    return np.ascontiguousarray(turned.transpose(2, 0, 1)).reshape(w_shape)
 
 
-def panels(w: Array) -> Array:
-    """Return kernels (K, ...) as matrices (..., 2 * LANES), and one of (..., LANES) where that is what is left of K."""
+def _panels(w: Array) -> Array:
+    """Return kernels (K, ...) as matrices (..., 2 * LANES), and one of (..., LANES) where that holds what is left of K.
+
+    Behind the last of K are zeros.
+    """
     k, taps = len(w), math.prod(w.shape[1:])
-    out, rows = empty((taps * k,)), w.reshape(k, taps)
-    whole = k // (2 * LANES) * 2 * LANES
+    rows = w.reshape(k, taps)
+    if k % LANES:
+        rows = np.concatenate([rows, np.zeros((-k % LANES, taps), np.float32)])
+    out, whole = empty((rows.size,)), len(rows) // (2 * LANES) * 2 * LANES
     out[: whole * taps].reshape(-1, taps, 2 * LANES)[...] = rows[:whole].reshape(-1, 2 * LANES, taps).swapaxes(1, 2)
-    out[whole * taps :].reshape(taps, k - whole)[...] = rows[whole:].T
+    out[whole * taps :].reshape(taps, len(rows) - whole)[...] = rows[whole:].T
     return out
 
 
@@ -107,7 +122,7 @@ class _Cut:
     blocks: list[slice]
 
     @staticmethod
-    def of(x_shape: Shape, w_shape: Shape, window: Window, block_products: int, exact: bool) -> _Cut:
+    def of(x_shape: Shape, w_shape: Shape, window: Window, exact: bool, sums: int = 0) -> _Cut:
         """Cut the work on images of this shape; exact: `contract` reads no further than there are inputs."""
         (n, _, width, c), (p, q), ((top, _), (left, _)) = x_shape, window.output, window.pads
         (sh, sw), dh, r = window.stride, window.dilation[0], w_shape[1]
@@ -116,8 +131,8 @@ class _Cut:
         bands = -(-p // max(1, min(p, BAND_BYTES // (4 * c * sh * columns))))
         rows = -(-p // bands)
         held = 0 if direct else (((rows - 1) * sh + (r - 1) * dh + 1) * columns + SLACK * sw) * c
-        blocks = slices(n * bands, rows * q * math.prod(w_shape), block_products)
-        return _Cut(held, (rows, bands, sh, sw, dh, top, left, columns), blocks)
+        parts = blocks(n * bands, rows * q * math.prod(w_shape), sums)
+        return _Cut(held, (rows, bands, sh, sw, dh, top, left, columns), parts)
 
 
 @compiled
@@ -152,53 +167,64 @@ def _forward(
         for lane in range(0, k, 2 * LANES):
             wide = k - lane > LANES
             width, size = (2 * LANES, WIDE) if wide else (LANES, NARROW)
+            whole = q >= size and k - lane >= width
             for row in range(first, last):
                 there = unit // bands * yn + row * yp + lane
                 for next_column in range(0, q, size):
                     column = max(0, min(next_column, q - size))
-                    out, o, step = (y, there + column * yq, yq) if q >= size else (beside, 0, width)
+                    out, o, step = (y, there + column * yq, yq) if whole else (beside, 0, width)
                     for part in range(parts):
                         a = start + ((row - first) * sh + part * dh) * line + column * sw * c
                         w = (lane * r + part * width) * taps
                         begin, e = (zero, 0) if part else (bias, lane)
                         if wide:
                             contract(
-                                True, begin, e, source, a, sw * c, dh * line, 1,
+                                WIDE, 2, begin, e, source, a, sw * c, dh * line, 1,
                                 kernels, w, taps * width, width, m, taps, part, out, o, step,
                             )  # fmt: skip
                         else:
                             contract(
-                                False, begin, e, source, a, sw * c, dh * line, 1,
+                                NARROW, 1, begin, e, source, a, sw * c, dh * line, 1,
                                 kernels, w, taps * width, width, m, taps, part, out, o, step,
                             )  # fmt: skip
-                    if q < size:
-                        for i in range(q):
-                            copy(beside, i * width, y, there + i * yq, width)
+                    if not whole:
+                        for i in range(min(q, size)):
+                            copy(beside, i * width, y, there + (column + i) * yq, min(width, k - lane))
 
 
-@compiled
-def _backward(
-    x: Array, x_size: Shape, dy: Array, dy_size: Shape, held: Array, total: Array, units: Shape, geometry: Shape
-) -> None:
-    """Add what some units give to total (R, S*C, K)."""
-    (rows, bands, sh, sw, dh, _, _, columns), (p, q, k), c = geometry, dy_size, x_size[2]
-    r, taps, _ = total.shape
-    line, zero = columns * c, np.zeros(2 * LANES, np.float32)
-    for unit in range(units[0], units[1]):
-        first = unit % bands * rows
-        count = min(p, first + rows) - first
-        source, start = _source(x, x_size, held, unit, count, r, geometry)
-        for lane in range(0, k, 2 * LANES):
-            b = (unit // bands * p + first) * q * k + lane
-            wide = k - lane > LANES
-            for i in range(r):
-                for tap in range(0, taps, WIDE if wide else NARROW):
-                    a, o = start + i * dh * line + tap, (i * taps + tap) * k + lane
-                    if wide:
-                        contract(
-                            True, zero, 0, source, a, 1, sh * line, sw * c, dy, b, q * k, k, count, q, 1, total, o, k
-                        )
-                    else:
-                        contract(
-                            False, zero, 0, source, a, 1, sh * line, sw * c, dy, b, q * k, k, count, q, 1, total, o, k
-                        )
+@functools.cache
+def _backward_of(few: int) -> Any:
+    """Return the loops for a row of the kernel of this many numbers; 0: for a multiple of NARROW."""
+    wide_rows, narrow_rows = few or WIDE, few or NARROW
+
+    @compiled
+    def backward(
+        x: Array, x_size: Shape, dy: Array, dy_size: Shape, held: Array, total: Array, units: Shape, geometry: Shape
+    ) -> None:
+        """Add what some units give to total (R, S*C, K)."""
+        (rows, bands, sh, sw, dh, _, _, columns), (p, q, k), c = geometry, dy_size, x_size[2]
+        r, taps, _ = total.shape
+        line, zero = columns * c, np.zeros(2 * LANES, np.float32)
+        ways = sh * line, sw * c, q * k
+        for unit in range(units[0], units[1]):
+            first = unit % bands * rows
+            n = min(p, first + rows) - first
+            source, start = _source(x, x_size, held, unit, n, r, geometry)
+            for lane in range(0, k, 2 * LANES):
+                b = (unit // bands * p + first) * q * k + lane
+                wide = k - lane > LANES
+                for i in range(r):
+                    for tap in range(0, taps, wide_rows if wide else narrow_rows):
+                        a, o = start + i * dh * line + tap, (i * taps + tap) * k + lane
+                        if wide:
+                            contract(
+                                wide_rows, 2, zero, 0, source, a, 1, ways[0], ways[1],
+                                dy, b, ways[2], k, n, q, 1, total, o, k,
+                            )  # fmt: skip
+                        else:
+                            contract(
+                                narrow_rows, 1, zero, 0, source, a, 1, ways[0], ways[1],
+                                dy, b, ways[2], k, n, q, 1, total, o, k,
+                            )  # fmt: skip
+
+    return backward

@@ -27,6 +27,9 @@ WIDE = 4 if LANES == 8 else 8
 NARROW = 2 * WIDE
 """The same with one vector in each."""
 
+TALL = 6 if LANES == 8 else 12
+"""The most rows of two vectors for whose sums there are registers."""
+
 VECTOR = ir.VectorType(ir.FloatType(), LANES)
 FUSED = ("contract",)
 """a times b plus c may be one instruction."""
@@ -85,16 +88,16 @@ def signature(arguments: tuple[Any, ...], known: int) -> Any:
 
 
 @intrinsic(prefer_literal=True)
-def contract(typing, wide, begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, add, out, oo, ow):
-    """Write sums of products of numbers of `a` with vectors of `b`, WIDE rows of two vectors or NARROW rows of one.
+def contract(typing, rows, vectors, begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, add, out, oo, ow):
+    """Write sums of products of numbers of `a` with vectors of `b`, some rows of some vectors each.
 
         out[oo + row * ow + lane] = begin[eo + lane]
             + sum over i < m, j < n of a[ao + row * ar + i * am + j * an] * b[bo + i * bm + j * bn + lane]
 
-    or, with `add`, add them to what is there. The sums stay in registers. wide: known when the code is written.
+    or, with `add`, add them to what is there. Sums stay in registers. rows, vectors: known when the code is written.
     """
-    rows, vectors = (WIDE, 2) if wide.literal_value else (NARROW, 1)
-    tile = [(row, lane) for row in range(rows) for lane in range(vectors)]
+    height, length = rows.literal_value, vectors.literal_value
+    tile = [(row, lane) for row in range(height) for lane in range(length)]
 
     def written(builder: Any, *given: Any) -> None:
         begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, add, out, oo, ow = given
@@ -105,10 +108,10 @@ def contract(typing, wide, begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, ad
         with cgutils.for_range(builder, m, intp=_INT) as outer:
             line = at(builder, a, ao, builder.mul(outer.index, am))
             beside = at(builder, b, bo, builder.mul(outer.index, bm))
-            begins = [at(builder, line, times(builder, ar, row)) for row in range(rows)]
+            begins = [at(builder, line, times(builder, ar, row)) for row in range(height)]
             with cgutils.for_range(builder, n, intp=_INT) as inner:
                 step, met = builder.mul(inner.index, an), at(builder, beside, builder.mul(inner.index, bn))
-                vectors_of_b = [load(builder, at(builder, met, _INT(lane * LANES))) for lane in range(vectors)]
+                vectors_of_b = [load(builder, at(builder, met, _INT(lane * LANES))) for lane in range(length)]
                 factors = [spread(builder, builder.load(at(builder, start, step))) for start in begins]
                 for row, lane in tile:
                     product = builder.fmul(factors[row], vectors_of_b[lane], flags=FUSED)
@@ -121,8 +124,8 @@ def contract(typing, wide, begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, ad
         for place in tile:
             store(builder, builder.load(sums[place]), places[place])
 
-    arguments = (wide, begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, add, out, oo, ow)
-    return signature(arguments, 1), instructions(1, written)
+    arguments = (rows, vectors, begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, add, out, oo, ow)
+    return signature(arguments, 2), instructions(2, written)
 
 
 def spread(builder: Any, number: Any) -> Any:

@@ -14,11 +14,12 @@ import numpy as np
 from numba.extending import register_jitable
 
 from gpucnn.backend import Array, Shape
-from gpucnn.cpu.blocks import slices, summed
+from gpucnn.cpu.blocks import summed
 from gpucnn.cpu.compiled.images import flat, hold
 from gpucnn.cpu.compiled.jit import compiled
 from gpucnn.cpu.compiled.transforms import outputs, transform
 from gpucnn.cpu.compiled.vectors import LANES, NARROW, WIDE, clear, contract
+from gpucnn.cpu.compiled.work import blocks
 from gpucnn.cpu.memory import empty
 from gpucnn.cpu.threads import run
 from gpucnn.cpu.winograd_matrices import M
@@ -29,9 +30,6 @@ CACHE_BYTES = 3 << 18
 
 BAND_BYTES = 1 << 17
 """How large the padded copy of a unit is, about."""
-
-BLOCK_PRODUCTS = 1 << 24
-"""Multiplications of a block of work: enough for waking a thread to pay. Twice as many where sums have to be added."""
 
 TRANSFORM = 16
 """How many multiplications of a product the transforms of a number are worth."""
@@ -46,7 +44,7 @@ STEP: int = max(LANES, NARROW)
 def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> None:
     """Write the correlation of x (N, H, W, C) with w (K, r, r, C) to y (N, P, Q, K), plus b (K,)."""
     k, r, _, c = w.shape
-    cut = _Cut.of(len(x), w.shape, window, BLOCK_PRODUCTS)
+    cut = _Cut.of(len(x), w.shape, window)
     kernels, bias = _kernels(w), np.zeros(k, np.float32) if b is None else np.ascontiguousarray(b)
     numbers, (out, strides) = x.reshape(-1), flat(y)
 
@@ -62,14 +60,14 @@ def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> No
 def backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window) -> Array:
     """Return dw (K, r, r, C), the correlation of x with dy (N, P, Q, K)."""
     k, r, _, c = w_shape
-    cut = _Cut.of(len(x), w_shape, window, 2 * BLOCK_PRODUCTS)
+    cut, shape = _Cut.of(len(x), w_shape, window, sums=True), ((M + r - 1) ** 2, whole(k), whole(c))
     images = x.reshape(-1), x.shape[1:], dy.reshape(-1), dy.shape[1:]
 
     def add(i: int, total: Array) -> None:
         data, gradients, held = empty((cut.room(c),)), empty((cut.room(k),)), empty((cut.held(max(c, k)),))
         _BACKWARD[r](*images, held, data, gradients, total, cut.geometry(i))
 
-    products = summed(add, len(cut.blocks), ((M + r - 1) ** 2, whole(k), whole(c)))
+    products = summed(add, len(cut.blocks), shape)
     dw = empty(w_shape)
     _KERNEL_GRADIENT[r](products, dw)
     return dw
@@ -94,7 +92,7 @@ class _Cut:
     blocks: list[slice]
 
     @staticmethod
-    def of(count: int, w_shape: Shape, window: Window, block_products: int) -> _Cut:
+    def of(count: int, w_shape: Shape, window: Window, sums: bool = False) -> _Cut:
         """Cut the work on so many images."""
         (k, r, _, c), (tall, wide) = w_shape, (-(-size // M) for size in window.output)
         numbers = (M + r - 1) ** 2
@@ -102,9 +100,9 @@ class _Cut:
         bands = -(-tall // max(1, min(tall, in_cache // wide, BAND_BYTES // (4 * M * M * wide * max(k, c)))))
         rows = -(-tall // bands)
         cost = rows * wide * numbers * (k * c + TRANSFORM * (k + c))
-        blocks = slices(count * bands, cost, block_products)
+        parts = blocks(count * bands, cost, numbers * whole(k) * whole(c) if sums else 0)
         before = (window.pads[0][0], window.pads[1][0])
-        return _Cut(r, rows, wide, bands, max(1, in_cache // (rows * wide)), before, blocks)
+        return _Cut(r, rows, wide, bands, max(1, in_cache // (rows * wide)), before, parts)
 
     def geometry(self, i: int) -> tuple[int, ...]:
         """Return what compiled functions are told of block i."""
@@ -114,7 +112,8 @@ class _Cut:
     def room(self, channels: int) -> int:
         """Return how many numbers the transformed data of the units are that are handled together."""
         tiles = self.together * self.rows * self.columns
-        return (M + self.r - 1) ** 2 * (whole(tiles) * whole(channels) + PAD)
+        numbers: int = whole(tiles) * whole(channels) + PAD
+        return (M + self.r - 1) ** 2 * numbers
 
     def held(self, channels: int) -> int:
         """Return how many numbers a unit is, with its padding."""
@@ -142,11 +141,13 @@ def _multiply(data: Array, kernels: Array, products: Array, matrices: int, tiles
             if broad - lane > LANES:
                 for t in range(0, tiles, WIDE):
                     a, o = x + t * deep, out + t * broad
-                    contract(True, zero, 0, data, a, deep, 0, 1, kernels, u, 0, 2 * LANES, 1, c, 0, products, o, broad)
+                    contract(
+                        WIDE, 2, zero, 0, data, a, deep, 0, 1, kernels, u, 0, 2 * LANES, 1, c, 0, products, o, broad
+                    )
             else:
                 for t in range(0, tiles, NARROW):
                     a, o = x + t * deep, out + t * broad
-                    contract(False, zero, 0, data, a, deep, 0, 1, kernels, u, 0, LANES, 1, c, 0, products, o, broad)
+                    contract(NARROW, 1, zero, 0, data, a, deep, 0, 1, kernels, u, 0, LANES, 1, c, 0, products, o, broad)
 
 
 @compiled
@@ -161,14 +162,16 @@ def _add_products(data: Array, gradients: Array, total: Array, tiles: int) -> No
                 for k in range(0, broad, WIDE):
                     o = out + k * deep + lane
                     contract(
-                        True, zero, 0, gradients, dy + k, 1, 0, broad, data, b, 0, deep, 1, tiles, 1, total, o, deep
-                    )
+                        WIDE, 2, zero, 0, gradients, dy + k, 1, 0, broad,
+                        data, b, 0, deep, 1, tiles, 1, total, o, deep,
+                    )  # fmt: skip
             else:
                 for k in range(0, broad, NARROW):
                     o = out + k * deep + lane
                     contract(
-                        False, zero, 0, gradients, dy + k, 1, 0, broad, data, b, 0, deep, 1, tiles, 1, total, o, deep
-                    )
+                        NARROW, 1, zero, 0, gradients, dy + k, 1, 0, broad,
+                        data, b, 0, deep, 1, tiles, 1, total, o, deep,
+                    )  # fmt: skip
 
 
 def _forward_of(r: int) -> Any:
