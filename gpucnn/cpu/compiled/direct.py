@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn.backend import Array, Shape
-from gpucnn.cpu import patches, pointwise
+from gpucnn.cpu import pointwise
 from gpucnn.cpu.blocks import summed
 from gpucnn.cpu.compiled.images import flat, hold
 from gpucnn.cpu.compiled.jit import compiled
@@ -46,8 +46,8 @@ def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> No
     k, r, s, _ = w.shape
     if pointwise.suits(window) and y.flags.c_contiguous:
         x, y, window = _line(x), _line(y), _row(window)
-    cut = _Cut.of(x.shape, w.shape, window, window.output[1] >= NARROW)
-    kernels, bias = _panels(w), np.zeros(-(-k // LANES) * LANES, np.float32)
+    cut = _Cut.of(x.shape, w.shape, window, copied=window.output[1] < NARROW)
+    kernels, bias = _panels(w), np.zeros(_up(k, LANES), np.float32)
     if b is not None:
         bias[:k] = b
     numbers, (out, strides) = x.reshape(-1), flat(y)
@@ -62,26 +62,25 @@ def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> No
 
 def backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window) -> Array:
     """Return dw (K, R, S, C), the correlation of x with dy (N, P, Q, K)."""
-    (k, r, s, c), single = w_shape, pointwise.suits(window)
-    if k % LANES:  # dy is read a whole vector at a time
-        form: Any = pointwise if single else patches
-        dw: Array = form.backward_weight(x, dy, w_shape, window)
-        return dw
-    if single:
+    k, r, s, c = w_shape
+    if pointwise.suits(window):
         x, dy, window = _line(x), _line(dy), _row(window)
-    taps = s * c if s * c <= TALL else -(-s * c // NARROW) * NARROW
-    cut = _Cut.of(x.shape, w_shape, window, taps == s * c, sums=r * taps * k)
-    images, loops = (
-        (x.reshape(-1), x.shape[1:], dy.reshape(-1), dy.shape[1:]),
-        _backward_of(taps if taps <= TALL else 0),
-    )
+    few = s * c if s * c <= TALL else 0
+    total = (r, few or _up(s * c, NARROW), _up(k, LANES))
+    cut = _Cut.of(x.shape, w_shape, window, copied=True, sums=math.prod(total))
+    images, loops = (x.reshape(-1), x.shape[1:], dy.reshape(-1), dy.shape[1:]), _backward_of(few)
 
     def add(i: int, total: Array) -> None:
-        block, held = cut.blocks[i], empty((cut.held,))
-        loops(*images, held, total, (block.start, block.stop), cut.geometry)
+        block, held, gradients = cut.blocks[i], empty((cut.held,)), empty((cut.outputs * total.shape[2],))
+        loops(*images, held, gradients, total, (block.start, block.stop), cut.geometry)
 
-    turned = summed(add, len(cut.blocks), (r, taps, k))[:, : s * c]
+    turned = summed(add, len(cut.blocks), total)[:, : s * c, :k]
     return np.ascontiguousarray(turned.transpose(2, 0, 1)).reshape(w_shape)
+
+
+def _up(count: int, step: int) -> int:
+    """Return a number, rounded up to a multiple of `step`."""
+    return -(-count // step) * step
 
 
 def _panels(w: Array) -> Array:
@@ -114,25 +113,27 @@ def _row(window: Window) -> Window:
 class _Cut:
     """How work is cut. geometry: rows of outputs in a unit, units of an image, and how the window lies.
 
-    held: numbers of a unit's inputs with padding; 0 where they are taken from the images themselves.
+    held: numbers of a unit's inputs with padding; 0 where they are taken from the images themselves. outputs: positions
+    of a unit.
     """
 
     held: int
+    outputs: int
     geometry: tuple[int, ...]
     blocks: list[slice]
 
     @staticmethod
-    def of(x_shape: Shape, w_shape: Shape, window: Window, exact: bool, sums: int = 0) -> _Cut:
-        """Cut the work on images of this shape; exact: `contract` reads no further than there are inputs."""
+    def of(x_shape: Shape, w_shape: Shape, window: Window, copied: bool, sums: int = 0) -> _Cut:
+        """Cut the work on images of this shape. copied: inputs are, even where there is no padding."""
         (n, _, width, c), (p, q), ((top, _), (left, _)) = x_shape, window.output, window.pads
         (sh, sw), dh, r = window.stride, window.dilation[0], w_shape[1]
-        direct = exact and not any(map(any, window.pads))
+        direct = not copied and not any(map(any, window.pads))
         columns = width if direct else (q - 1) * sw + w_shape[2]
         bands = -(-p // max(1, min(p, BAND_BYTES // (4 * c * sh * columns))))
         rows = -(-p // bands)
         held = 0 if direct else (((rows - 1) * sh + (r - 1) * dh + 1) * columns + SLACK * sw) * c
         parts = blocks(n * bands, rows * q * math.prod(w_shape), sums)
-        return _Cut(held, (rows, bands, sh, sw, dh, top, left, columns), parts)
+        return _Cut(held, rows * q, (rows, bands, sh, sw, dh, top, left, columns), parts)
 
 
 @compiled
@@ -199,32 +200,36 @@ def _backward_of(few: int) -> Any:
 
     @compiled
     def backward(
-        x: Array, x_size: Shape, dy: Array, dy_size: Shape, held: Array, total: Array, units: Shape, geometry: Shape
-    ) -> None:
-        """Add what some units give to total (R, S*C, K)."""
+        x: Array, x_size: Shape, dy: Array, dy_size: Shape, held: Array, gradients: Array, total: Array,
+        units: Shape, geometry: Shape,
+    ) -> None:  # fmt: skip
+        """Add what some units give to total (R, S*C, K). Both sides are copied: they are read again and again."""
         (rows, bands, sh, sw, dh, _, _, columns), (p, q, k), c = geometry, dy_size, x_size[2]
-        r, taps, _ = total.shape
+        r, taps, broad = total.shape
         line, zero = columns * c, np.zeros(2 * LANES, np.float32)
-        ways = sh * line, sw * c, q * k
+        if k < broad:
+            clear(gradients, 0, len(gradients))
         for unit in range(units[0], units[1]):
             first = unit % bands * rows
             n = min(p, first + rows) - first
             source, start = _source(x, x_size, held, unit, n, r, geometry)
-            for lane in range(0, k, 2 * LANES):
-                b = (unit // bands * p + first) * q * k + lane
-                wide = k - lane > LANES
+            given, copies = (unit // bands * p + first) * q * k, 1 if k == broad else n * q
+            for i in range(copies):
+                copy(dy, given + i * k, gradients, i * broad, n * q * k // copies)
+            for lane in range(0, broad, 2 * LANES):
+                wide = broad - lane > LANES
                 for i in range(r):
                     for tap in range(0, taps, wide_rows if wide else narrow_rows):
-                        a, o = start + i * dh * line + tap, (i * taps + tap) * k + lane
+                        a, o = start + i * dh * line + tap, (i * taps + tap) * broad + lane
                         if wide:
                             contract(
-                                wide_rows, 2, zero, 0, source, a, 1, ways[0], ways[1],
-                                dy, b, ways[2], k, n, q, 1, total, o, k,
+                                wide_rows, 2, zero, 0, source, a, 1, sh * line, sw * c,
+                                gradients, lane, q * broad, broad, n, q, 1, total, o, broad,
                             )  # fmt: skip
                         else:
                             contract(
-                                narrow_rows, 1, zero, 0, source, a, 1, ways[0], ways[1],
-                                dy, b, ways[2], k, n, q, 1, total, o, k,
+                                narrow_rows, 1, zero, 0, source, a, 1, sh * line, sw * c,
+                                gradients, lane, q * broad, broad, n, q, 1, total, o, broad,
                             )  # fmt: skip
 
     return backward

@@ -21,13 +21,16 @@ _FEATURES = get_host_cpu_features()
 LANES = 16 if "+avx512f," in _FEATURES else 8 if "+avx2," in _FEATURES else 4
 """Numbers of a vector: what a register of this CPU holds."""
 
-WIDE = 4 if LANES == 8 else 8
-"""Rows that `contract` computes at a time, two vectors in each: their sums and what they are made of fill registers."""
+_REGISTERS = 16 if "+sse2," in _FEATURES and LANES < 16 else 32
+"""Vectors that the CPU holds: 32 with AVX-512, and on ARM."""
+
+WIDE = _REGISTERS // 4
+"""Rows that `contract` computes at a time, two vectors in each: half of the registers hold their sums."""
 
 NARROW = 2 * WIDE
 """The same with one vector in each."""
 
-TALL = 6 if LANES == 8 else 12
+TALL = 3 * WIDE // 2
 """The most rows of two vectors for whose sums there are registers."""
 
 VECTOR = ir.VectorType(ir.FloatType(), LANES)
