@@ -8,14 +8,17 @@ import sys
 import numpy as np
 import pytest
 
-from gpucnn.cpu import compiled
+from gpucnn import ops
+from gpucnn.cpu import compiled, numerics
+from gpucnn.cpu.memory import empty
 from gpucnn.cpu.winograd_matrices import exact_matrices
+from gpucnn.dispatch import using
 
 pytest.importorskip("numba")
 
 from gpucnn.cpu.compiled import jit
 from gpucnn.cpu.compiled.transforms import matrix, multiplied
-from gpucnn.cpu.compiled.vectors import LANES, NARROW, WIDE, contract
+from gpucnn.cpu.compiled.vectors import ADD, LANES, NARROW, PAST, PAST_BYTES, WIDE, WRITE, contract, far
 
 
 def double(x):
@@ -65,7 +68,8 @@ def test_without_compiled_loops_nothing_of_them_is_used():
 import sys
 import numpy as np
 from gpucnn import ops
-from gpucnn.cpu import compiled
+from gpucnn import ops
+from gpucnn.cpu import compiled, numerics
 with compiled.using(False):
     ops.conv2d(np.ones((1, 4, 4, 1), np.float32), np.ones((16, 3, 3, 1), np.float32))
 assert "numba" not in sys.modules
@@ -74,30 +78,53 @@ assert "numba" not in sys.modules
 
 
 @jit.compiled
-def contract_wide(begin, a, b, out, m, n, add):
+def contract_wide(begin, a, b, out, m, n, mode):
     width = 2 * LANES
-    contract(WIDE, 2, begin, 0, a, 1, m * n, n, 1, b, 0, n * width, width, m, n, add, out, 0, width)
+    contract(WIDE, 2, begin, 0, a, 1, m * n, n, 1, b, 0, n * width, width, m, n, mode, out, 0, width)
 
 
 @jit.compiled
-def contract_narrow(begin, a, b, out, m, n, add):
-    contract(NARROW, 1, begin, 0, a, 1, m * n, n, 1, b, 0, n * LANES, LANES, m, n, add, out, 0, LANES)
+def contract_narrow(begin, a, b, out, m, n, mode):
+    contract(NARROW, 1, begin, 0, a, 1, m * n, n, 1, b, 0, n * LANES, LANES, m, n, mode, out, 0, LANES)
 
 
-@pytest.mark.parametrize("add", [0, 2])
+@pytest.mark.parametrize("mode", [WRITE, ADD, PAST])
 @pytest.mark.parametrize(("m", "n"), [(1, 1), (3, 5), (0, 4), (2, 0)])
 @pytest.mark.parametrize(
     ("function", "rows", "width"), [(contract_wide, WIDE, 2 * LANES), (contract_narrow, NARROW, LANES)]
 )
-def test_contract_is_a_matrix_product(function, rows, width, m, n, add, rng):
+def test_contract_is_a_matrix_product(function, rows, width, m, n, mode, rng):
     """On small whole numbers, so that nothing is rounded."""
     a, b = rng.integers(-9, 9, (rows, m * n)), rng.integers(-9, 9, (m * n, width))
     begin, out = rng.integers(-9, 9, width), rng.integers(-9, 9, (rows, width))
-    expected = begin + a @ b + (out if add else 0)
+    expected = begin + a @ b + (out if mode == ADD else 0)
     held = np.concatenate([[99], a.reshape(-1)]).astype(np.float32)
-    result = out.astype(np.float32)
-    function(begin.astype(np.float32), held, b.astype(np.float32), result, m, n, add)
+    result = empty((64, LANES))[: out.size // LANES].reshape(out.shape)  # aligned, as PAST wants it
+    result[...] = out
+    function(begin.astype(np.float32), held, b.astype(np.float32), result, m, n, mode)
     assert (result == expected).all()
+
+
+def test_only_large_arrays_of_aligned_vectors_are_written_past_the_caches():
+    large = empty((64, 64, 64, 16))
+    assert far(large) == (LANES == 16)
+    assert not far(large[:2])
+    assert not far(large.reshape(-1)[1 : 1 + 64**3 * 15].reshape(64, 64, 64, 15))
+    assert not far(large.reshape(-1)[1:-15].reshape(-1, 16))
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2)])
+@pytest.mark.parametrize("kind", ["fast", "exact"])
+def test_large_results_are_those_of_small_batches(kernel, stride, kind, rng):
+    """Whether written past the caches or not."""
+    x = rng.standard_normal((100, 29, 32, 16)).astype(np.float32)
+    w = rng.standard_normal((48, kernel, kernel, 16)).astype(np.float32)
+    a = {"padding": kernel // 2, "stride": stride}
+    with numerics.using(kind), using("fast"):
+        whole = ops.conv2d(x, w, **a)
+        assert whole.nbytes >= PAST_BYTES
+        for i in range(0, 100, 25):
+            assert (ops.conv2d(x[i : i + 25], w, **a) == whole[i : i + 25]).all()
 
 
 @pytest.mark.parametrize("r", [3, 5])

@@ -20,7 +20,7 @@ from gpucnn.cpu import pointwise
 from gpucnn.cpu.blocks import summed
 from gpucnn.cpu.compiled.images import flat, hold
 from gpucnn.cpu.compiled.jit import compiled
-from gpucnn.cpu.compiled.vectors import LANES, NARROW, TALL, WIDE, clear, contract, copy
+from gpucnn.cpu.compiled.vectors import ADD, LANES, NARROW, PAST, TALL, WIDE, WRITE, clear, contract, copy, far
 from gpucnn.cpu.compiled.work import blocks
 from gpucnn.cpu.memory import empty
 from gpucnn.cpu.threads import run
@@ -50,12 +50,12 @@ def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> No
     kernels, bias = _panels(w), np.zeros(_up(k, LANES), np.float32)
     if b is not None:
         bias[:k] = b
-    numbers, (out, strides) = x.reshape(-1), flat(y)
+    numbers, (out, strides), past = x.reshape(-1), flat(y), int(far(y))
 
     def work(i: int) -> None:
         block, held, beside = cut.blocks[i], empty((cut.held,)), empty((NARROW * LANES,))
         images = numbers, x.shape[1:], kernels, (r, s), bias, out, y.shape[1:], strides
-        _forward(*images, held, beside, (block.start, block.stop), cut.geometry)
+        _forward(*images, held, beside, past, (block.start, block.stop), cut.geometry)
 
     run(work, len(cut.blocks))
 
@@ -154,13 +154,14 @@ def _source(
 @compiled
 def _forward(
     x: Array, x_size: Shape, kernels: Array, kernel: Shape, bias: Array, y: Array, y_size: Shape, strides: Shape,
-    held: Array, beside: Array, units: Shape, geometry: Shape,
+    held: Array, beside: Array, past: int, units: Shape, geometry: Shape,
 ) -> None:  # fmt: skip
     """Compute some units of y."""
     (r, s), (rows, bands, sh, sw, dh, _, _, columns) = kernel, geometry
     (p, q, k), c, (yn, yp, yq, _) = y_size, x_size[2], strides
     line, taps, zero = columns * c, s * c, np.zeros(2 * LANES, np.float32)
     parts, m = (r, 1) if taps >= LONG else (1, r)
+    written = PAST if past and parts == 1 else WRITE
     for unit in range(units[0], units[1]):
         first = unit % bands * rows
         last = min(p, first + rows)
@@ -177,16 +178,16 @@ def _forward(
                     for part in range(parts):
                         a = start + ((row - first) * sh + part * dh) * line + column * sw * c
                         w = (lane * r + part * width) * taps
-                        begin, e = (zero, 0) if part else (bias, lane)
+                        begin, e, mode = (zero, 0, ADD) if part else (bias, lane, written if whole else WRITE)
                         if wide:
                             contract(
                                 WIDE, 2, begin, e, source, a, sw * c, dh * line, 1,
-                                kernels, w, taps * width, width, m, taps, part, out, o, step,
+                                kernels, w, taps * width, width, m, taps, mode, out, o, step,
                             )  # fmt: skip
                         else:
                             contract(
                                 NARROW, 1, begin, e, source, a, sw * c, dh * line, 1,
-                                kernels, w, taps * width, width, m, taps, part, out, o, step,
+                                kernels, w, taps * width, width, m, taps, mode, out, o, step,
                             )  # fmt: skip
                     if not whole:
                         for i in range(min(q, size)):
@@ -224,12 +225,12 @@ def _backward_of(few: int) -> Any:
                         if wide:
                             contract(
                                 wide_rows, 2, zero, 0, source, a, 1, sh * line, sw * c,
-                                gradients, lane, q * broad, broad, n, q, 1, total, o, broad,
+                                gradients, lane, q * broad, broad, n, q, ADD, total, o, broad,
                             )  # fmt: skip
                         else:
                             contract(
                                 narrow_rows, 1, zero, 0, source, a, 1, sh * line, sw * c,
-                                gradients, lane, q * broad, broad, n, q, 1, total, o, broad,
+                                gradients, lane, q * broad, broad, n, q, ADD, total, o, broad,
                             )  # fmt: skip
 
     return backward

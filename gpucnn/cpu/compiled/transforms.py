@@ -48,33 +48,38 @@ def transform(typing, kind, r, x, xo, xi, xj, out, oo, oi, oj):
 
 
 @intrinsic(prefer_literal=True)
-def outputs(typing, r, x, xo, xi, xj, b, bo, y, yo, yi, yj, high, wide):
-    """Write A^T X A + b to y, of its rows the first `high` and of its columns the first `wide`; b: one vector."""
+def outputs(typing, r, x, xo, xi, xj, b, bo, y, yo, yi, yj, high, wide, past):
+    """Write A^T X A + b to y, of its rows the first `high` and of its columns the first `wide`; b: one vector.
+
+    past: see `vectors.far`.
+    """
     rows = matrix("output", r.literal_value)
 
     def written(builder: Any, x: Any, xo: Any, xi: Any, xj: Any, b: Any, bo: Any, *rest: Any) -> None:
-        y, yo, yi, yj, high, wide = rest
+        y, yo, yi, yj, high, wide, past = rest
         bias = load(builder, at(builder, b, bo))
         found = [[builder.fadd(vector, bias) for vector in line] for line in _both(builder, rows, x, xo, xi, xj)]
 
-        def put(i: int, j: int) -> None:
-            store(builder, found[i][j], at(builder, y, yo, times(builder, yi, i), times(builder, yj, j)))
+        def put(i: int, j: int, past: bool = False) -> None:
+            store(builder, found[i][j], at(builder, y, yo, times(builder, yi, i), times(builder, yj, j)), past)
 
         def fits(count: Any, needed: int) -> Any:
             return builder.icmp_signed(">=", count, ir.IntType(64)(needed))
 
         with builder.if_else(builder.and_(fits(high, M), fits(wide, M))) as (whole, part):
-            with whole:
-                for i in range(M):
-                    for j in range(M):
-                        put(i, j)
+            with whole, builder.if_else(builder.trunc(past, ir.IntType(1))) as (away, near):
+                for branch, far in ((away, True), (near, False)):
+                    with branch:
+                        for i in range(M):
+                            for j in range(M):
+                                put(i, j, far)
             with part:
                 for i in range(M):
                     for j in range(M):
                         with cgutils.if_likely(builder, builder.and_(fits(high, i + 1), fits(wide, j + 1))):
                             put(i, j)
 
-    return signature((r, x, xo, xi, xj, b, bo, y, yo, yi, yj, high, wide), 1), instructions(1, written)
+    return signature((r, x, xo, xi, xj, b, bo, y, yo, yi, yj, high, wide, past), 1), instructions(1, written)
 
 
 def _both(builder: Any, rows: Sequence[Row], x: Any, xo: Any, xi: Any, xj: Any) -> list[list[Any]]:

@@ -16,6 +16,8 @@ from numba.core import cgutils, types
 from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
+from gpucnn.backend import Array
+
 _FEATURES = get_host_cpu_features()
 
 LANES = 16 if "+avx512f," in _FEATURES else 8 if "+avx2," in _FEATURES else 4
@@ -32,6 +34,12 @@ NARROW = 2 * WIDE
 
 TALL = 3 * WIDE // 2
 """The most rows of two vectors for whose sums there are registers."""
+
+WRITE, ADD, PAST = 0, 1, 2
+"""What becomes of sums: see `contract`."""
+
+PAST_BYTES = 1 << 22
+"""From what size on an array is written past the caches: it would push out of them what is needed sooner."""
 
 VECTOR = ir.VectorType(ir.FloatType(), LANES)
 FUSED = ("contract",)
@@ -57,9 +65,20 @@ def load(builder: Any, pointer: Any) -> Any:
     return builder.load(builder.bitcast(pointer, VECTOR.as_pointer()), align=4)
 
 
-def store(builder: Any, vector: Any, pointer: Any) -> None:
-    """Write a vector there."""
-    builder.store(vector, builder.bitcast(pointer, VECTOR.as_pointer()), align=4)
+def store(builder: Any, vector: Any, pointer: Any, past: bool = False) -> None:
+    """Write a vector there. past: to memory, past the caches; only to a multiple of its size."""
+    written = builder.store(vector, builder.bitcast(pointer, VECTOR.as_pointer()), align=4 * LANES if past else 4)
+    if past:
+        written.set_metadata("nontemporal", builder.module.add_metadata([ir.IntType(32)(1)]))
+
+
+def far(y: Array) -> bool:
+    """Return whether y, whose channels stand side by side, is written past the caches: large, and whole vectors all.
+
+    A vector must be a line of the cache, or memory would be written in halves.
+    """
+    places = (y.ctypes.data, 4 * y.shape[-1], *y.strides[:-1])
+    return LANES == 16 and y.nbytes >= PAST_BYTES and not any(place % (4 * LANES) for place in places)
 
 
 def constant(value: float) -> Any:
@@ -91,19 +110,20 @@ def signature(arguments: tuple[Any, ...], known: int) -> Any:
 
 
 @intrinsic(prefer_literal=True)
-def contract(typing, rows, vectors, begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, add, out, oo, ow):
+def contract(typing, rows, vectors, begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, mode, out, oo, ow):
     """Write sums of products of numbers of `a` with vectors of `b`, some rows of some vectors each.
 
         out[oo + row * ow + lane] = begin[eo + lane]
             + sum over i < m, j < n of a[ao + row * ar + i * am + j * an] * b[bo + i * bm + j * bn + lane]
 
-    or, with `add`, add them to what is there. Sums stay in registers. rows, vectors: known when the code is written.
+    mode: WRITE them, ADD them to what is there, or write them PAST the caches, where each vector is aligned. Sums stay
+    in registers. rows, vectors: known when the code is written.
     """
     height, length = rows.literal_value, vectors.literal_value
     tile = [(row, lane) for row in range(height) for lane in range(length)]
 
     def written(builder: Any, *given: Any) -> None:
-        begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, add, out, oo, ow = given
+        begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, mode, out, oo, ow = given
 
         sums = {place: cgutils.alloca_once(builder, VECTOR) for place in tile}
         for row, lane in tile:
@@ -121,13 +141,16 @@ def contract(typing, rows, vectors, begin, eo, a, ao, ar, am, an, b, bo, bm, bn,
                     total = builder.fadd(builder.load(sums[row, lane]), product, flags=FUSED)
                     builder.store(total, sums[row, lane])
         places = {(row, lane): at(builder, out, oo, times(builder, ow, row), _INT(lane * LANES)) for row, lane in tile}
-        with builder.if_then(builder.icmp_signed("!=", add, _INT(0))):
+        with builder.if_then(builder.icmp_signed("==", mode, _INT(ADD))):
             for place in tile:
                 builder.store(builder.fadd(builder.load(sums[place]), load(builder, places[place])), sums[place])
-        for place in tile:
-            store(builder, builder.load(sums[place]), places[place])
+        with builder.if_else(builder.icmp_signed("==", mode, _INT(PAST))) as (past, near):
+            for branch, far in ((past, True), (near, False)):
+                with branch:
+                    for place in tile:
+                        store(builder, builder.load(sums[place]), places[place], past=far)
 
-    arguments = (rows, vectors, begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, add, out, oo, ow)
+    arguments = (rows, vectors, begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, mode, out, oo, ow)
     return signature(arguments, 2), instructions(2, written)
 
 

@@ -18,7 +18,7 @@ from gpucnn.cpu.blocks import summed
 from gpucnn.cpu.compiled.images import flat, hold
 from gpucnn.cpu.compiled.jit import compiled
 from gpucnn.cpu.compiled.transforms import outputs, transform
-from gpucnn.cpu.compiled.vectors import LANES, NARROW, WIDE, clear, contract
+from gpucnn.cpu.compiled.vectors import ADD, LANES, NARROW, WIDE, WRITE, clear, contract, far
 from gpucnn.cpu.compiled.work import blocks
 from gpucnn.cpu.memory import empty
 from gpucnn.cpu.threads import run
@@ -46,13 +46,12 @@ def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> No
     k, r, _, c = w.shape
     cut = _Cut.of(len(x), w.shape, window)
     kernels, bias = _kernels(w), np.zeros(k, np.float32) if b is None else np.ascontiguousarray(b)
-    numbers, (out, strides) = x.reshape(-1), flat(y)
+    images, (out, strides), past = (x.reshape(-1), x.shape[1:]), flat(y), int(far(y))
 
     def work(i: int) -> None:
         data, products, held = empty((cut.room(c),)), empty((cut.room(k),)), empty((cut.held(c),))
-        _FORWARD[r](
-            numbers, x.shape[1:], kernels, bias, out, y.shape[1:], strides, held, data, products, cut.geometry(i)
-        )
+        places = out, y.shape[1:], strides, past
+        _FORWARD[r](*images, kernels, bias, *places, held, data, products, cut.geometry(i))
 
     run(work, len(cut.blocks))
 
@@ -142,12 +141,14 @@ def _multiply(data: Array, kernels: Array, products: Array, matrices: int, tiles
                 for t in range(0, tiles, WIDE):
                     a, o = x + t * deep, out + t * broad
                     contract(
-                        WIDE, 2, zero, 0, data, a, deep, 0, 1, kernels, u, 0, 2 * LANES, 1, c, 0, products, o, broad
+                        WIDE, 2, zero, 0, data, a, deep, 0, 1, kernels, u, 0, 2 * LANES, 1, c, WRITE, products, o, broad
                     )
             else:
                 for t in range(0, tiles, NARROW):
                     a, o = x + t * deep, out + t * broad
-                    contract(NARROW, 1, zero, 0, data, a, deep, 0, 1, kernels, u, 0, LANES, 1, c, 0, products, o, broad)
+                    contract(
+                        NARROW, 1, zero, 0, data, a, deep, 0, 1, kernels, u, 0, LANES, 1, c, WRITE, products, o, broad
+                    )
 
 
 @compiled
@@ -163,14 +164,14 @@ def _add_products(data: Array, gradients: Array, total: Array, tiles: int) -> No
                     o = out + k * deep + lane
                     contract(
                         WIDE, 2, zero, 0, gradients, dy + k, 1, 0, broad,
-                        data, b, 0, deep, 1, tiles, 1, total, o, deep,
+                        data, b, 0, deep, 1, tiles, ADD, total, o, deep,
                     )  # fmt: skip
             else:
                 for k in range(0, broad, NARROW):
                     o = out + k * deep + lane
                     contract(
                         NARROW, 1, zero, 0, gradients, dy + k, 1, 0, broad,
-                        data, b, 0, deep, 1, tiles, 1, total, o, deep,
+                        data, b, 0, deep, 1, tiles, ADD, total, o, deep,
                     )  # fmt: skip
 
 
@@ -180,7 +181,7 @@ def _forward_of(r: int) -> Any:
     @compiled
     def forward(
         x: Array, x_size: Shape, kernels: Array, bias: Array, y: Array, y_size: Shape, strides: Shape,
-        held: Array, data: Array, products: Array, geometry: Shape,
+        past: int, held: Array, data: Array, products: Array, geometry: Shape,
     ) -> None:  # fmt: skip
         """Compute units start .. stop - 1."""
         start, stop, together, rows, bands, top, left = geometry
@@ -212,7 +213,7 @@ def _forward_of(r: int) -> Any:
                                 at = min(lane, k - LANES)
                                 outputs(
                                     r, products, here + at, a * product_size, product_size,
-                                    bias, at, y, there + at, yp, yq, p - row, q - M * j,
+                                    bias, at, y, there + at, yp, yq, p - row, q - M * j, past,
                                 )  # fmt: skip
                         tile += 1
 
