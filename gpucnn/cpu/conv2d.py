@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpucnn.backend import Array, Shape
-from gpucnn.cpu import depthwise, patches, pointwise, winograd
+from gpucnn.cpu import compiled, depthwise, patches, pointwise, winograd
 from gpucnn.cpu.blocks import require_float32
 from gpucnn.cpu.images import contiguous
 from gpucnn.cpu.memory import empty, zeros
@@ -67,9 +67,16 @@ def _correlate(x: Array, w: Array, b: Array | None, window: Window, groups: int,
 
 def _form(w_shape: Shape, window: Window) -> Any:
     """Return the module that computes an ungrouped convolution of this shape."""
+    transforms = not exact() and winograd.suits(w_shape, window)
+    if compiled.available():
+        from gpucnn.cpu.compiled import direct
+        from gpucnn.cpu.compiled import winograd as compiled_winograd
+
+        if transforms or direct.suits(w_shape, window):
+            return compiled_winograd if transforms else direct
     if pointwise.suits(window):
         return pointwise
-    return winograd if not exact() and winograd.suits(w_shape, window) else patches
+    return winograd if transforms else patches
 
 
 def _groups(w_shape: Shape, groups: int) -> list[tuple[slice, slice]]:

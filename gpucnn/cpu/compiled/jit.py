@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import numba
@@ -15,6 +19,21 @@ order, which is the same at every call. Infinities and NaN stay what they are.""
 
 
 def compiled(function: F) -> F:
-    """Compile a function over arrays and numbers at its first call."""
-    made: F = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=FREEDOMS)(function)
+    """Compile a function over arrays and numbers at its first call; where nothing can be kept on disk, at every start.
+
+    numba asks whether the file of a function has changed. What it calls from others is compiled into it, so that all
+    files are asked.
+    """
+    made: F = numba.njit(nogil=True, error_model="numpy", fastmath=FREEDOMS)(function)
+    with contextlib.suppress(RuntimeError):  # no folder that can be written to
+        made.enable_caching()  # type: ignore[attr-defined]
+        made._cache._cache_file._source_stamp = sources()  # type: ignore[attr-defined]
     return made
+
+
+@functools.cache
+def sources() -> str:
+    """Return a number that changes with the text of what is compiled."""
+    here = Path(__file__).parent
+    files = [*sorted(here.glob("*.py")), here.parent / "winograd_matrices.py"]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
