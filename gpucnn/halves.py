@@ -34,13 +34,18 @@ def is_half(x: Any) -> bool:
 def in_float32(function: Callable[P, R]) -> Callable[P, R]:
     """Make a function over arrays take halves: it is given them in float32, its results are rounded to the first's.
 
+    Halves in lists are refused: a function that takes lists changes their arrays, in steps that a half would lose.
+
     >>> in_float32(np.mean)(np.full(3, 40_000, np.float16)).item()
     40000.0
     """
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        half = next((x.dtype for x in (*args, *kwargs.values()) if is_half(x)), None)  # type: ignore[attr-defined]
+        given: tuple[Any, ...] = (*args, *kwargs.values())
+        if any(isinstance(x, list) and any(map(is_half, x)) for x in given):
+            raise ArgumentError(f"{function.__name__} changes its arrays: keep them in float32 or float64, not halves")
+        half = next((x.dtype for x in given if is_half(x)), None)
         if half is None:
             return function(*args, **kwargs)
 
@@ -51,8 +56,6 @@ def in_float32(function: Callable[P, R]) -> Callable[P, R]:
             return x.astype(half) if getattr(x, "dtype", None) == np.float32 else x
 
         result: Any = function(*map(widened, args), **{key: widened(x) for key, x in kwargs.items()})
-        if result is None:
-            raise ArgumentError(f"{function.__name__} changes its arrays: keep them in float32 or float64, not {half}")
         with np.errstate(over="ignore"):  # infinite where the half cannot hold it
             found: Any = tuple(map(rounded, result)) if isinstance(result, tuple) else rounded(result)
         return found  # type: ignore[no-any-return]

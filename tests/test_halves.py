@@ -61,5 +61,5 @@ def test_what_would_lose_too_much_takes_no_halves():
 def test_an_update_in_place_is_refused_before_it_is_lost():
     half = np.ones(3, np.float16)
     with pytest.raises(ArgumentError, match="sgd_update changes its arrays: keep them in float32 or float64"):
-        sgd_update(half, half, None, lr=0.1, momentum=0.0, decay=0.0, nesterov=False)
+        sgd_update([half], [half], None, [True], lr=0.1, momentum=0.0, decay=0.0, nesterov=False)
     np.testing.assert_array_equal(half, 1)

@@ -24,6 +24,7 @@ MAX_VALUES = 50_000
 
 _PREFIX = "tag:yaml.org,2002:"
 _BITS = 63
+_LINE_BREAKS = set("\x85\u2028\u2029")
 _PATTERNS = {
     "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
@@ -114,6 +115,13 @@ class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         """Write everything out: no anchors."""
         return True
+
+    def represent_str(self, data: str) -> Any:
+        """Write text with Unicode's line breaks in double quotes, escaped: between others they are read as a space."""
+        return self.represent_scalar(f"{_PREFIX}str", data, style='"' if set(data) & _LINE_BREAKS else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 for _name, (_pattern, _first) in _PATTERNS.items():

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from gpucnn.backend import Array
 from gpucnn.cuda.chunks import chunk_table
 from gpucnn.cuda.launch import launch
+from gpucnn.dispatch import NotApplicable
+from gpucnn.halves import is_half
 
 
 def sgd_update(
@@ -15,7 +17,7 @@ def sgd_update(
     momentum: float, decay: float, nesterov: bool,
 ) -> None:  # fmt: skip
     """Take one step of SGD; velocities is None without momentum."""
-    chunks = chunk_table(values, decayed)
+    chunks = _chunks(values, decayed)
     launch(
         "sgd_update", (len(chunks),), values=values, grads=grads, velocities=velocities, chunks=chunks, lr=lr,
         momentum=momentum, decay=decay, nesterov=int(nesterov),
@@ -27,7 +29,7 @@ def adam_update(
     lr: float, step: int, beta1: float, beta2: float, eps: float, decay: float, decoupled: bool,
 ) -> None:  # fmt: skip
     """Take one step of Adam, or of AdamW if `decoupled`: the decay stands beside the gradient. step: from 0."""
-    chunks = chunk_table(values, decayed)
+    chunks = _chunks(values, decayed)
     launch(
         "adam_update", (len(chunks),), values=values, grads=grads, means=means, squares=squares, chunks=chunks,
         rate=lr / (1 - beta1 ** (step + 1)), root=math.sqrt(1 - beta2 ** (step + 1)),
@@ -41,8 +43,14 @@ def adagrad_update(
     decay: float,
 ) -> None:  # fmt: skip
     """Take one step of Adagrad."""
-    chunks = chunk_table(values, decayed)
+    chunks = _chunks(values, decayed)
     launch(
         "adagrad_update", (len(chunks),), values=values, grads=grads, squares=squares, chunks=chunks, lr=lr, eps=eps,
         decay=decay,
     )  # fmt: skip
+
+
+def _chunks(values: list[Array], decayed: Sequence[bool]) -> Array:
+    if any(map(is_half, values)):
+        raise NotApplicable("weights in float32 or float64 only")
+    return chunk_table(values, decayed)

@@ -184,6 +184,8 @@ TRICKY = [
     "- x",
     "*a",
     "\t",
+    "\x85",
+    "a\u2028b",
 ]
 TEXT = st.sampled_from(TRICKY) | st.text(max_size=8) | st.text(string.digits + "eE.+-_:xo", max_size=8)
 SCALAR = st.none() | st.booleans() | st.integers(-(2**63) + 1, 2**63 - 1) | st.floats(allow_nan=False) | TEXT
