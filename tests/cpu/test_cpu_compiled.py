@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from gpucnn import ops
-from gpucnn.cpu import compiled, numerics
+from gpucnn.cpu import compiled, numerics, threads
 from gpucnn.cpu.memory import empty
 from gpucnn.cpu.winograd_matrices import exact_matrices
 from gpucnn.dispatch import using
 
 pytest.importorskip("numba")
 
-from gpucnn.cpu.compiled import jit
+from gpucnn.cpu.compiled import jit, work
 from gpucnn.cpu.compiled.transforms import matrix, multiplied
 from gpucnn.cpu.compiled.vectors import ADD, LANES, NARROW, PAST, PAST_BYTES, WIDE, WRITE, contract, far
 
@@ -69,7 +69,7 @@ import sys
 import numpy as np
 from gpucnn import ops
 from gpucnn import ops
-from gpucnn.cpu import compiled, numerics
+from gpucnn.cpu import compiled, numerics, threads
 with compiled.using(False):
     ops.conv2d(np.ones((1, 4, 4, 1), np.float32), np.ones((16, 3, 3, 1), np.float32))
 assert "numba" not in sys.modules
@@ -111,6 +111,26 @@ def test_only_large_arrays_of_aligned_vectors_are_written_past_the_caches():
     assert not far(large[:2])
     assert not far(large.reshape(-1)[1 : 1 + 64**3 * 15].reshape(64, 64, 64, 15))
     assert not far(large.reshape(-1)[1:-15].reshape(-1, 16))
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2), (5, 1)])
+@pytest.mark.parametrize("kind", ["fast", "exact"])
+def test_bits_do_not_depend_on_the_number_of_threads(kernel, stride, kind, monkeypatch, rng):
+    """Of many small blocks, which several threads finish in another order at every run."""
+    monkeypatch.setattr(work, "BLOCK_PRODUCTS", 1 << 12)
+    a = {"padding": kernel // 2, "stride": stride}
+    x, w = (rng.standard_normal(s).astype(np.float32) for s in ((12, 16, 16, 16), (32, kernel, kernel, 16)))
+    results = []
+    for count in (1, 2, 3, 3):
+        with threads.using(count), numerics.using(kind), using("fast"):
+            y = ops.conv2d(x, w, **a)
+            results.append(
+                (y, ops.conv2d_backward_data(y, w, x.shape, **a), ops.conv2d_backward_weight(x, y, w.shape, **a))
+            )
+    assert len(work.blocks(12, y[0].size * 16 * kernel, sums=1)) == 12
+    for other in results[1:]:
+        for one, two in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2)])
