@@ -11,7 +11,8 @@
 // channels of one part, and a thread every 8th row of one of them (columns.cuh); in the second a thread has one
 // channel, in the third one element.
 //
-// Memory: forward reads x twice and writes y; backward reads dy and x twice and writes dx. About 10 FLOPs an element each.
+// Memory: forward reads x twice and writes y; backward reads dy and x twice and writes dx. About 10 FLOPs an element
+// each.
 //
 // Sources: S. Ioffe and C. Szegedy, arXiv:1502.03167; B. Welford, Technometrics 4, 1962; T. Chan et al., Stanford
 // report STAN-CS-79-773.
