@@ -99,7 +99,7 @@ def test_contract_is_a_matrix_product(function, rows, width, m, n, mode, rng):
     begin, out = rng.integers(-9, 9, width), rng.integers(-9, 9, (rows, width))
     expected = begin + a @ b + (out if mode == ADD else 0)
     held = np.concatenate([[99], a.reshape(-1)]).astype(np.float32)
-    result = empty((64, LANES))[: out.size // LANES].reshape(out.shape)  # aligned, as PAST wants it
+    result = empty((1024,))[: out.size].reshape(out.shape)  # aligned, as PAST wants it
     result[...] = out
     function(begin.astype(np.float32), held, b.astype(np.float32), result, m, n, mode)
     assert (result == expected).all()
