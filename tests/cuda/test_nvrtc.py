@@ -14,10 +14,13 @@ from gpucnn.resources import folder
 COMPILED = [("float32", "sm_90"), ("float16", "sm_80"), ("float64", "sm_75")]
 """For what every test run compiles; the rest is marked slow."""
 
+OF_HALVES = {"float16": ("sm_75", "sm_80", "sm_90", "sm_120"), "bfloat16": ("sm_75", "sm_90")}
+"""Halves are float32 but where they are read and written; `python -m cushim.registers` compiles them for all."""
+
 CASES = [
     pytest.param(dtype, architecture, marks=[] if (dtype, architecture) in COMPILED else [pytest.mark.slow])
     for dtype in DTYPES
-    for architecture in ARCHITECTURES
+    for architecture in OF_HALVES.get(dtype, ARCHITECTURES)
 ]
 
 DOUBLE_SPILLS = 32
