@@ -26,7 +26,7 @@ def conv2d_backward_data(dy: Array, w: Array, x_shape: Shape, window: Window, gr
     """Return dx (N, H, W, C) for dy (N, P, Q, K) and w."""
     require_float32(dy, w)
     dy, one = contiguous(dy), window.stride == (1, 1)
-    if groups > 1 and w.shape[3] == 1 and not one:
+    if groups > 1 and w.shape[3] == 1:
         at_once = depthwise.backward_data(dy, w, x_shape, window)
         if at_once is not None:
             return at_once

@@ -5,7 +5,7 @@ blocks of work, where `available()` says so. None holds the interpreter's lock. 
 that it is compiled once for a machine, not at every start.
 
     jit         how all of them are compiled
-    planes      images laid out so that strides are runs of numbers
+    vectors     the instructions that convolutions are written with
 """
 
 from __future__ import annotations
