@@ -52,6 +52,14 @@ def conv2d_backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window, 
     return dw
 
 
+def compiled_form(x_shape: Shape, w_shape: Shape, window: Window, groups: int) -> Any:
+    """Return the module of compiled loops that computes such a convolution at once, None where there is none."""
+    if groups > 1:
+        return depthwise.loops_for(w_shape, x_shape) if w_shape[3] == 1 else None
+    form = _form(w_shape, window)
+    return form if form.__package__ == compiled.__name__ else None
+
+
 def _correlate(x: Array, w: Array, b: Array | None, window: Window, groups: int, y: Array) -> None:
     """Write the correlation of x, contiguous, with w to y, which may be a view."""
     if groups == 1:

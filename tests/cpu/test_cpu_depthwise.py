@@ -59,14 +59,16 @@ def test_images_are_copied_in_bands_of_rows(kernel, stride, dilation, channels, 
     pytest.importorskip("numba")
     from gpucnn.cpu.compiled import depthwise
 
-    x, w = (
-        rng.standard_normal(s).astype(np.float32) for s in ((2, 23, 9, channels), (channels, kernel, kernel, 1))
-    )
+    x, w = (rng.standard_normal(s).astype(np.float32) for s in ((2, 23, 9, channels), (channels, kernel, kernel, 1)))
     options = {"stride": stride, "padding": 1, "dilation": dilation, "groups": channels}
 
     def passes():
         y = ops.conv2d(x, w, **options)
-        return y, ops.conv2d_backward_data(y, w, x.shape, **options), ops.conv2d_backward_weight(x, y, w.shape, **options)
+        return (
+            y,
+            ops.conv2d_backward_data(y, w, x.shape, **options),
+            ops.conv2d_backward_weight(x, y, w.shape, **options),
+        )
 
     whole = passes()
     asked = []

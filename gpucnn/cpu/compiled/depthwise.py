@@ -16,7 +16,7 @@ from gpucnn.backend import Array, Shape
 from gpucnn.cpu.blocks import slices, summed
 from gpucnn.cpu.compiled import depthwise_loops
 from gpucnn.cpu.compiled.images import flat
-from gpucnn.cpu.compiled.vectors import LANES, PAST, RELU, WRITE, far
+from gpucnn.cpu.compiled.vectors import LANES, mode_of
 from gpucnn.cpu.images import contiguous
 from gpucnn.cpu.memory import empty, zeros
 from gpucnn.cpu.threads import run
@@ -33,7 +33,7 @@ _WORK = Callable[[slice], None]
 
 
 def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array, relu: bool = False) -> None:
-    """Write the correlation of x (N, H, W, C) with w (C, R, S, 1) to y (N, P, Q, C), which may be a view, plus b."""
+    """Write the correlation of x (N, H, W, C) with w (C, R, S, 1), plus b, or its relu, to y (N, P, Q, C), maybe a view."""
     if len(w) < LANES:
         out = empty((*y.shape[:3], LANES))
         forward(_wide(x), _wide(w.T).T, None if b is None else _wide(b), window, out, relu)
@@ -49,9 +49,7 @@ def backward_data(dy: Array, w: Array, x_shape: Shape, window: Window) -> Array:
     if c < LANES:
         return contiguous(backward_data(_wide(dy), _wide(w.T).T, (*x_shape[:3], LANES), window)[..., :c])
     dx, blocks = empty(x_shape), _blocks(x_shape)
-    parts = [
-        (dx[:, rows, columns], kernels, dense) for rows, columns, kernels, dense in phases(w, dy.shape, window, c)
-    ]
+    parts = [(dx[:, rows, columns], kernels, dense) for rows, columns, kernels, dense in phases(w, dy.shape, window, c)]
     whole = sum(part.size for part, _, _ in parts) == dx.size
     correlations = [_correlation(dy, kernels, None, dense, part, False) for part, kernels, dense in parts]
 
@@ -89,7 +87,7 @@ def _correlation(x: Array, w: Array, b: Array | None, window: Window, y: Array, 
     """Return what writes the correlation of some images of x with w, plus b, to those of y, or its relu."""
     c, geometry, held = len(w), _geometry(window, len(w)), _held(window, len(w))
     taps, bias = contiguous(w[..., 0].transpose(1, 2, 0)), np.zeros(c, np.float32) if b is None else contiguous(b)
-    numbers, (out, strides), mode = x.reshape(-1), flat(y), (PAST if far(y) else WRITE) | (RELU if relu else WRITE)
+    numbers, (out, strides), mode = x.reshape(-1), flat(y), mode_of(y, relu)
 
     def correlate(images: slice) -> None:
         units = (images.start * geometry[1], images.stop * geometry[1])

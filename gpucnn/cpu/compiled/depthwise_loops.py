@@ -60,11 +60,16 @@ def forward(
     for unit in range(units[0], units[1]):
         first = unit % bands * rows
         last = min(p, first + rows)
-        hold(x, x_size, unit // bands, top - first * sh, left, held, (last - first - 1) * sh + (r - 1) * dh + 1, columns)
+        hold(
+            x, x_size, unit // bands, top - first * sh, left, held, (last - first - 1) * sh + (r - 1) * dh + 1, columns
+        )
         for row in range(first, last):
             for next_column in range(0, q, size):
                 column = min(next_column, q - size)
-                here, there = ((row - first) * sh * columns + column * sw) * c, unit // bands * yn + row * yp + column * yq
+                here, there = (
+                    ((row - first) * sh * columns + column * sw) * c,
+                    unit // bands * yn + row * yp + column * yq,
+                )
                 if size == COLUMNS:
                     _many(held, here, steps, taps, bias, y, there, yq, mode)
                 elif size == FEW:
@@ -82,7 +87,7 @@ def backward_of(across: int) -> Any:
     def backward(
         x: Array, x_size: Shape, dy: Array, dy_size: Shape, held: Array, total: Array, units: Shape, geometry: Shape
     ) -> None:
-        """Add what some units give to total (R, S, whole vectors): the last vector has all it holds from C - LANES on."""
+        """Add what some units give to total (R, S, whole vectors), where the last has the last LANES channels."""
         (rows, bands, sh, sw, dh, dw, top, left, columns), (p, q, c) = geometry, dy_size
         (r, s, broad), line, zero = total.shape, columns * c, np.zeros(wide * LANES, np.float32)
         for unit in range(units[0], units[1]):

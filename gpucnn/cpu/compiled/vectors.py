@@ -81,6 +81,11 @@ def far(y: Array) -> bool:
     return LANES == 16 and y.nbytes >= PAST_BYTES and not any(place % (4 * LANES) for place in places)
 
 
+def mode_of(y: Array, relu: bool) -> int:
+    """Return how results are written to y, or their relu."""
+    return (PAST if far(y) else WRITE) | (RELU if relu else WRITE)
+
+
 def constant(value: float) -> Any:
     """Return a vector of one value."""
     return ir.Constant(VECTOR, [float(value)] * LANES)
