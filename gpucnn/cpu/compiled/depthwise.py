@@ -33,7 +33,7 @@ _WORK = Callable[[slice], None]
 
 
 def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array, relu: bool = False) -> None:
-    """Write the correlation of x (N, H, W, C) with w (C, R, S, 1), plus b, or its relu, to y (N, P, Q, C), maybe a view."""
+    """Write the correlation of x (N, H, W, C) with w (C, R, S, 1), plus b, or relu of it, to y (N, P, Q, C)."""
     if len(w) < LANES:
         out = empty((*y.shape[:3], LANES))
         forward(_wide(x), _wide(w.T).T, None if b is None else _wide(b), window, out, relu)
