@@ -10,9 +10,9 @@ import numpy as np
 from gpucnn.backend import Array, Shape
 from gpucnn.cpu.compiled.images import hold
 from gpucnn.cpu.compiled.jit import compiled
-from gpucnn.cpu.compiled.vectors import ADD, LANES, contract_channels
+from gpucnn.cpu.compiled.vectors import ADD, LANES, WIDE, contract_channels
 
-COLUMNS, FEW = 8, 4
+COLUMNS, FEW = WIDE, WIDE // 2
 """How many outputs of a row are computed at a time, sums enough that none waits for the one before; in short rows."""
 
 SUMS = 12
