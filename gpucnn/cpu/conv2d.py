@@ -26,7 +26,7 @@ def conv2d_backward_data(dy: Array, w: Array, x_shape: Shape, window: Window, gr
     """Return dx (N, H, W, C) for dy (N, P, Q, K) and w."""
     require_float32(dy, w)
     dy, one = contiguous(dy), window.stride == (1, 1)
-    if groups > 1 and w.shape[3] == 1 and not one:
+    if groups > 1 and w.shape[3] == 1:
         at_once = depthwise.backward_data(dy, w, x_shape, window)
         if at_once is not None:
             return at_once
@@ -50,6 +50,14 @@ def conv2d_backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window, 
         part = contiguous(x[..., inputs]), contiguous(dy[..., outputs])
         dw[outputs] = _form(of_one, window).backward_weight(*part, of_one, window)
     return dw
+
+
+def compiled_form(x_shape: Shape, w_shape: Shape, window: Window, groups: int) -> Any:
+    """Return the module of compiled loops that computes such a convolution at once, None where there is none."""
+    if groups > 1:
+        return depthwise.loops_for(w_shape, x_shape) if w_shape[3] == 1 else None
+    form = _form(w_shape, window)
+    return form if form.__package__ == compiled.__name__ else None
 
 
 def _correlate(x: Array, w: Array, b: Array | None, window: Window, groups: int, y: Array) -> None:

@@ -28,7 +28,7 @@ BLOCK_BYTES = 1 << 18
 
 def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> None:
     """Write the correlation of x (N, H, W, C) with w (C * multiplier, R, S, 1) to y, plus b."""
-    if loops := _compiled(w.shape, x.shape):
+    if loops := loops_for(w.shape, x.shape):
         loops.forward(x, w, b, window, y)
         return
     if _by_winograd(w.shape, x.shape[3], window):
@@ -51,14 +51,14 @@ def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> No
 
 def backward_data(dy: Array, w: Array, x_shape: Shape, window: Window) -> Array | None:
     """Return dx, all phases of a stride at once, by compiled loops; None where these do not apply."""
-    loops = _compiled(w.shape, x_shape)
+    loops = loops_for(w.shape, x_shape)
     dx: Array | None = loops.backward_data(dy, w, x_shape, window) if loops else None
     return dx
 
 
 def backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window) -> Array:
     """Return dw (C * multiplier, R, S, 1), the correlation of x with dy."""
-    if loops := _compiled(w_shape, x.shape):
+    if loops := loops_for(w_shape, x.shape):
         dw: Array = loops.backward_weight(x, dy, w_shape, window)
         return dw
     if _by_winograd(w_shape, x.shape[3], window):
@@ -79,7 +79,7 @@ def backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window) -> Arra
     return np.ascontiguousarray(dw.transpose(2, 0, 1)).reshape(w_shape)
 
 
-def _compiled(w_shape: Shape, x_shape: Shape) -> Any:
+def loops_for(w_shape: Shape, x_shape: Shape) -> Any:
     """Return the module of compiled loops where it applies, else None: one kernel a channel, and images."""
     return compiled.module("depthwise") if w_shape[0] == x_shape[3] and 0 not in x_shape else None
 

@@ -36,8 +36,7 @@ class BatchNorm(Layer, name="batch_norm"):
         """Return y, or relu(y); while training, take the batch into the running statistics."""
         gamma, beta = self.params["gamma"].value, self.params["beta"].value
         if train is None:
-            evaluate = ops.batch_norm_relu_eval if relu else ops.batch_norm_eval
-            return evaluate(x, gamma, beta, self.state["mean"], self.state["var"], self.eps), None
+            return (ops.batch_norm_relu_eval if relu else ops.batch_norm_eval)(x, *self.given()), None
         compute: Any = ops.batch_norm_relu_train if relu else ops.batch_norm_train
         y, mean, var, saved = compute(x, gamma, beta, self.eps)
         count = x.size // x.shape[-1]
@@ -45,6 +44,11 @@ class BatchNorm(Layer, name="batch_norm"):
             self.state[key] *= 1 - self.momentum
             self.state[key] += self.momentum * batch
         return y, saved
+
+    def given(self) -> tuple[Array, Array, Array, Array, float]:
+        """Return gamma, beta, the running mean and variance, and eps: what evaluation goes by."""
+        gamma, beta = self.params["gamma"].value, self.params["beta"].value
+        return gamma, beta, self.state["mean"], self.state["var"], self.eps
 
     def backward(self, dy: Array, saved: Any, *, relu: bool = False) -> Array:
         """Return dx, and add dgamma and dbeta."""

@@ -10,7 +10,8 @@ from gpucnn.backend import Array, Shape
 from gpucnn.errors import OutOfMemory
 from gpucnn.layers.base import Builder, Layer
 from gpucnn.layers.batch_norm import BatchNorm
-from gpucnn.layers.fused import NormRelu
+from gpucnn.layers.conv2d import Conv2d
+from gpucnn.layers.fused import ConvNorm, NormRelu, is_apart
 from gpucnn.layers.shapes import located
 from gpucnn.random import Step
 
@@ -22,6 +23,7 @@ class Chain:
         self.layers = list(layers)
         self._period = period or len(self.layers)
         self._computed = _fused(_in_order_of_computing(self.layers))
+        self._evaluated = _folded(self._computed)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return what comes out for one image of `shape`; the ShapeError of a layer says which one it is."""
@@ -39,7 +41,7 @@ class Chain:
     def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, list[Any]]:
         """Return the last layer's y, and what each layer saved."""
         saved = []
-        for layer in self._computed:
+        for layer in self._evaluated if train is None and not is_apart() else self._computed:
             with memory_for(layer):
                 x, kept = layer.forward(x, train=train)
             saved.append(kept)
@@ -81,7 +83,7 @@ class Chain:
 class memory_for:  # noqa: N801 - a context, and cheaper than one made of a generator
     """While entered, memory that does not suffice is an OutOfMemory that names the layer."""
 
-    def __init__(self, layer: Layer | NormRelu) -> None:
+    def __init__(self, layer: Layer | NormRelu | ConvNorm) -> None:
         self._layer = layer
 
     def __enter__(self) -> None: ...
@@ -111,6 +113,17 @@ def _fused(layers: Sequence[Layer]) -> list[Layer | NormRelu]:
     for layer in layers:
         if layer.name == "relu" and found and isinstance(norm := found[-1], BatchNorm):
             found[-1] = NormRelu(norm, layer)
+        else:
+            found.append(layer)
+    return found
+
+
+def _folded(layers: Sequence[Layer | NormRelu]) -> list[Layer | NormRelu | ConvNorm]:
+    """Return layers as they are evaluated: each conv2d and the batch_norm after it as one."""
+    found: list[Layer | NormRelu | ConvNorm] = []
+    for layer in layers:
+        if isinstance(layer, (BatchNorm, NormRelu)) and found and isinstance(conv := found[-1], Conv2d):
+            found[-1] = ConvNorm(conv, layer)
         else:
             found.append(layer)
     return found

@@ -9,6 +9,7 @@ from gpucnn.arguments import NonNegativeInt, Padding, Pair, PositiveInt
 from gpucnn.backend import Array, Shape
 from gpucnn.errors import ArgumentError
 from gpucnn.layers.base import Builder, Layer
+from gpucnn.layers.batch_norm import BatchNorm
 from gpucnn.layers.connections import Connections
 from gpucnn.layers.initialisers import Init
 from gpucnn.layers.shapes import require_image, shapes_that_fit
@@ -73,6 +74,11 @@ class Conv2d(Layer, name="conv2d"):
         """Return y; backward needs x."""
         b = self.params["b"].value if self.bias else None
         return ops.conv2d(x, self._kernels(), b, **self._window), x
+
+    def evaluate(self, x: Array, norm: BatchNorm, relu: bool) -> Array:
+        """Return y as the batch_norm after this layer makes it, or relu of that, when evaluating."""
+        b = self.params["b"].value if self.bias else None
+        return ops.conv2d_batch_norm_eval(x, self._kernels(), b, norm.given(), relu=relu, **self._window)
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return dx: with stride 1, the full correlation of dy with the rotated kernels."""

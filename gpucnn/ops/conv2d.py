@@ -62,11 +62,18 @@ def conv2d(
     array([[ 8., 12.],
            [20., 24.]])
     """
+    return _conv2d(x, w, b, checked_window(x, w, b, stride, padding, dilation, groups), groups)
+
+
+def checked_window(
+    x: Array, w: Array, b: Array | None, stride: PairLike, padding: PaddingLike, dilation: PairLike, groups: int
+) -> Window:
+    """Return the window of `conv2d` of such arguments; raises where they do not fit."""
     check_images(x=x, w=w)
     window = _window(x.shape, w.shape, stride, padding, dilation, groups)
     if b is not None and (b.shape != w.shape[:1] or b.dtype != x.dtype):
         raise ShapeError(f"b has shape {b.shape} and dtype {b.dtype}: it must be ({w.shape[0]},) and {x.dtype}")
-    return _conv2d(x, w, b, window, groups)
+    return window
 
 
 def conv2d_backward_data(

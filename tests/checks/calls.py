@@ -157,6 +157,10 @@ def conv_calls(cases: dict[str, Conv]) -> Iterator[Call]:
         forward, data = int(np.prod(case.w_shape[1:])) + 2, int(np.prod(case.w_shape[:3])) + 2
         weight, linear = int(np.prod(y_shape[:3])) + 2, {"linear": True}
         yield Call("conv2d", label, (x, w, b), case.arguments, forward, **linear)
+        norm = (b, b, b, b * b + 0.5, 1e-3)
+        for relu in (False, True):
+            options = {**case.arguments, "relu": relu}
+            yield Call("conv2d_batch_norm_eval", f"{label}, {relu=}", (x, w, b, norm), options, 4 * forward + 128)
         yield Call("conv2d_backward_data", label, (dy, w, case.x_shape), case.arguments, data, **linear)
         yield Call("conv2d_backward_weight", label, (x, dy, case.w_shape), case.arguments, weight, **linear)
         yield Call("conv2d_backward_bias", label, (dy,), {}, weight, **linear)

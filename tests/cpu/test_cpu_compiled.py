@@ -18,7 +18,19 @@ pytest.importorskip("numba")
 
 from gpucnn.cpu.compiled import jit, work
 from gpucnn.cpu.compiled.transforms import matrix, multiplied
-from gpucnn.cpu.compiled.vectors import ADD, LANES, NARROW, PAST, PAST_BYTES, WIDE, WRITE, contract, far
+from gpucnn.cpu.compiled.vectors import (
+    ADD,
+    LANES,
+    NARROW,
+    PAST,
+    PAST_BYTES,
+    RELU,
+    WIDE,
+    WRITE,
+    contract,
+    contract_channels,
+    far,
+)
 
 
 def double(x):
@@ -88,7 +100,7 @@ def contract_narrow(begin, a, b, out, m, n, mode):
     contract(NARROW, 1, begin, 0, a, 1, m * n, n, 1, b, 0, n * LANES, LANES, m, n, mode, out, 0, LANES)
 
 
-@pytest.mark.parametrize("mode", [WRITE, ADD, PAST])
+@pytest.mark.parametrize("mode", [WRITE, ADD, PAST, RELU, PAST | RELU, ADD | RELU])
 @pytest.mark.parametrize(("m", "n"), [(1, 1), (3, 5), (0, 4), (2, 0)])
 @pytest.mark.parametrize(
     ("function", "rows", "width"), [(contract_wide, WIDE, 2 * LANES), (contract_narrow, NARROW, LANES)]
@@ -97,12 +109,30 @@ def test_contract_is_a_matrix_product(function, rows, width, m, n, mode, rng):
     """On small whole numbers, so that nothing is rounded."""
     a, b = rng.integers(-9, 9, (rows, m * n)), rng.integers(-9, 9, (m * n, width))
     begin, out = rng.integers(-9, 9, width), rng.integers(-9, 9, (rows, width))
-    expected = begin + a @ b + (out if mode == ADD else 0)
+    expected = begin + a @ b + (out if mode & ADD else 0)
+    expected = np.maximum(expected, 0) if mode & RELU else expected
     held = np.concatenate([[99], a.reshape(-1)]).astype(np.float32)
     result = empty((1024,))[: out.size].reshape(out.shape)  # aligned, as PAST wants it
     result[...] = out
     function(begin.astype(np.float32), held, b.astype(np.float32), result, m, n, mode)
     assert (result == expected).all()
+
+
+@jit.compiled
+def contract_each(begin, a, b, out, m, n):
+    width = 2 * LANES
+    contract_channels(
+        3, 2, begin, 0, a, 1, m * n * width, n * width, width, b, 0, n * width, width, m, n, 0, out, 0, width
+    )
+
+
+@pytest.mark.parametrize(("m", "n"), [(1, 1), (3, 5), (0, 4), (2, 0)])
+def test_channels_are_contracted_one_by_one(m, n, rng):
+    width = 2 * LANES
+    a, b, begin = (rng.integers(-9, 9, shape) for shape in ((3, m * n, width), (m * n, width), width))
+    held, out = np.concatenate([[99], a.reshape(-1)]).astype(np.float32), np.empty((3, width), np.float32)
+    contract_each(begin.astype(np.float32), held, b.astype(np.float32), out, m, n)
+    assert (out == begin + (a * b).sum(axis=1)).all()
 
 
 def test_only_large_arrays_of_aligned_vectors_are_written_past_the_caches():

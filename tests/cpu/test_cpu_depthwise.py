@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from gpucnn import ops
 from gpucnn.cpu import compiled, numerics
 from gpucnn.dispatch import using
-from gpucnn.ops.window import Window
 
 ways = st.sampled_from([True, False])
 """Compiled, where numba is installed, and not."""
@@ -21,11 +20,11 @@ ways = st.sampled_from([True, False])
 @st.composite
 def depthwise(draw: st.DrawFn):
     """Draw a depthwise convolution of any geometry, mostly of one kernel a channel."""
-    kernel = draw(st.sampled_from([(3, 3), (3, 3), (1, 1), (5, 5), (2, 3), (1, 4)]))
+    kernel = draw(st.sampled_from([(3, 3), (3, 3), (1, 1), (5, 5), (2, 3), (1, 4), (1, 13)]))
     stride, dilation = draw(st.sampled_from([1, 1, 2, 3, (1, 3), (2, 1)])), draw(st.sampled_from([1, 1, 1, 2, (3, 2)]))
     padding = draw(paddings(3))
     size = tuple(n + draw(st.integers(0, 8)) for n in draw(sizes(kernel, dilation, padding)))
-    channels, multiplier = draw(st.sampled_from([(1, 1), (18, 1), (7, 1), (5, 2)]))
+    channels, multiplier = draw(st.sampled_from([(1, 1), (18, 1), (7, 1), (5, 2), (32, 1), (53, 1)]))
     shape = (draw(st.integers(1, 4)), *size, channels)
     return conv(shape, (channels * multiplier, *kernel, 1), stride, padding, dilation, channels)
 
@@ -54,21 +53,28 @@ def test_it_is_the_reference(case, seed, layout, other, way):
 
 
 @pytest.mark.parametrize(("kernel", "stride", "dilation"), [(3, 1, 1), (3, 2, 1), (5, 1, 1), (3, 2, 2), (2, 3, 1)])
-def test_images_are_laid_out_in_bands_of_rows(kernel, stride, dilation, monkeypatch, rng):
-    """To the bit what comes of whole images: only where rows stand meanwhile is another."""
+@pytest.mark.parametrize("channels", [6, 40])
+def test_images_are_copied_in_bands_of_rows(kernel, stride, dilation, channels, monkeypatch, rng):
+    """To the bit what comes of whole images, but for the order in which gradients of kernels are added."""
     pytest.importorskip("numba")
-    from gpucnn.cpu.compiled import planes
+    from gpucnn.cpu.compiled import depthwise
 
-    x, w = (rng.standard_normal(s).astype(np.float32) for s in ((2, 23, 9, 6), (6, kernel, kernel, 1)))
-    options = {"stride": stride, "padding": 1, "dilation": dilation, "groups": 6}
+    x, w = (rng.standard_normal(s).astype(np.float32) for s in ((2, 23, 9, channels), (channels, kernel, kernel, 1)))
+    options = {"stride": stride, "padding": 1, "dilation": dilation, "groups": channels}
 
     def passes():
         y = ops.conv2d(x, w, **options)
-        return y, ops.conv2d_backward_weight(x, y, w.shape, **options)
+        return (
+            y,
+            ops.conv2d_backward_data(y, w, x.shape, **options),
+            ops.conv2d_backward_weight(x, y, w.shape, **options),
+        )
 
     whole = passes()
-    rows = len(planes.planes_of(Window.over((23, 9), kernel, stride, 1, dilation), 6))
-    monkeypatch.setattr(planes, "BYTES", 4 * 6 * 14 * 6)
-    assert len(planes.planes_of(Window.over((23, 9), kernel, stride, 1, dilation), 6)) < rows
-    for one, other in zip(whole, passes(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    asked = []
+    monkeypatch.setattr(depthwise, "BAND_BYTES", 4 * 16 * 14 * 6)
+    hold = depthwise._geometry
+    monkeypatch.setattr(depthwise, "_geometry", lambda *given: asked.append(hold(*given)) or asked[-1])
+    for one, other, exact in zip(whole, passes(), (True, True, False), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=0 if exact else 1e-6 * abs(other).max())
+    assert max(bands for _, bands, *_ in asked) > 1

@@ -177,6 +177,8 @@ def everything(rng: np.random.Generator) -> list[np.ndarray]:
         y = ops.conv2d(x, w, normal(32), **options)
         dx = ops.conv2d_backward_data(y, w, x.shape, **options)
         found += [y, dx, ops.conv2d_backward_weight(x, y, w.shape, **options)]
+        g = normal(32)
+        found.append(ops.conv2d_batch_norm_eval(x, w, g, (g, g, g, g**2, 1e-3), relu=True, **options))
     x, w, g = normal(24, 30, 30, 33), normal(64, 33, 1, 1).reshape(64, 1, 1, 33), normal(33)
     found += [ops.conv2d(x, w), ops.conv2d_backward_weight(x, ops.conv2d(x, w), w.shape)]
     y, mean, var, saved = ops.batch_norm_train(x, g, g)

@@ -7,10 +7,12 @@ import pytest
 from checks.arrays import numbers
 from checks.examples import STEP
 
+from gpucnn.cpu import compiled
 from gpucnn.dispatch import recorded
 from gpucnn.layers.activation import Relu
 from gpucnn.layers.batch_norm import BatchNorm
-from gpucnn.layers.fused import NormRelu, apart
+from gpucnn.layers.conv2d import Conv2d
+from gpucnn.layers.fused import ConvNorm, NormRelu, apart
 from gpucnn.layers.pool2d import MaxPool2d
 from gpucnn.layers.sequential import Sequential
 from gpucnn.model import Model
@@ -74,3 +76,29 @@ def test_on_other_arrays_and_by_the_reference_each_is_dispatched():
 def test_neighbours_are_computed_at_once(layers, fused):
     chain = Model(layers, (4, 4, 3)).layers
     assert [isinstance(layer, NormRelu) for layer in chain._computed] == fused
+
+
+@pytest.mark.parametrize(
+    ("layers", "at_once"),
+    [
+        (lambda: [Conv2d(16), BatchNorm(), Relu()], [True]),
+        (lambda: [Conv2d(3, groups=3, bias=False), BatchNorm(), Conv2d(16, 1), BatchNorm(), Relu()], [True, True]),
+        (lambda: [Conv2d(16), Relu(), BatchNorm(), Relu()], [False, False, False]),
+        (lambda: [Conv2d(2, connections=[[0, 2], [1]]), BatchNorm()], [True]),
+    ],
+)
+def test_a_convolution_takes_in_the_norm_after_it_when_evaluating(layers, at_once):
+    """And not while training, nor where layers are looked at one by one."""
+    (x,) = numbers(4, (6, *SHAPE), dtype=np.float32)
+    model = Model(layers(), SHAPE)
+    assert [isinstance(layer, ConvNorm) for layer in model.layers._evaluated] == at_once
+    for _ in range(3):
+        model.layers.forward(x, train=STEP)
+    with recorded() as decisions:
+        y = model.forward(x)[0]
+    if compiled.available():
+        assert [each.operation for each in decisions].count("conv2d_batch_norm_eval") == sum(at_once)
+    with apart(), recorded() as decisions:
+        expected = model.forward(x)[0]
+    assert "conv2d_batch_norm_eval" not in [each.operation for each in decisions]
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-5 * (1 + np.abs(expected).max()))

@@ -7,7 +7,6 @@ that it is compiled once for a machine, not at every start.
     jit         how all of them are compiled
     vectors     the vector instructions that convolutions are written with; a product whose sums stay in registers
     transforms  Winograd's, as straight-line code
-    planes      images laid out so that strides are runs of numbers
     work        how convolutions are cut into blocks, by shapes alone
 """
 

@@ -19,7 +19,7 @@ from gpucnn.cpu.blocks import summed
 from gpucnn.cpu.compiled import direct_loops
 from gpucnn.cpu.compiled.direct_loops import SLACK
 from gpucnn.cpu.compiled.images import flat
-from gpucnn.cpu.compiled.vectors import LANES, NARROW, TALL, far
+from gpucnn.cpu.compiled.vectors import LANES, NARROW, TALL, mode_of
 from gpucnn.cpu.compiled.work import blocks
 from gpucnn.cpu.memory import empty
 from gpucnn.cpu.threads import run
@@ -34,8 +34,8 @@ def suits(w_shape: Shape, window: Window) -> bool:
     return math.prod(w_shape) > 0 and (window.dilation[1] == 1 or w_shape[2] == 1)
 
 
-def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> None:
-    """Write the correlation of x (N, H, W, C) with w (K, R, S, C) to y (N, P, Q, K), plus b (K,)."""
+def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array, relu: bool = False) -> None:
+    """Write the correlation of x (N, H, W, C) with w (K, R, S, C) to y (N, P, Q, K), plus b (K,), or relu of that."""
     k, r, s, _ = w.shape
     if pointwise.suits(window) and y.flags.c_contiguous:
         x, y, window = _line(x), _line(y), _row(window)
@@ -43,12 +43,12 @@ def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> No
     kernels, bias = _panels(w), np.zeros(_up(k, LANES), np.float32)
     if b is not None:
         bias[:k] = b
-    numbers, (out, strides), past = x.reshape(-1), flat(y), int(far(y))
+    numbers, (out, strides), mode = x.reshape(-1), flat(y), mode_of(y, relu)
 
     def work(i: int) -> None:
         block, held, beside = cut.blocks[i], empty((cut.held,)), empty((NARROW * LANES,))
         images = numbers, x.shape[1:], kernels, (r, s), bias, out, y.shape[1:], strides
-        direct_loops.forward(*images, held, beside, past, (block.start, block.stop), cut.geometry)
+        direct_loops.forward(*images, held, beside, mode, (block.start, block.stop), cut.geometry)
 
     run(work, len(cut.blocks))
 

@@ -10,7 +10,7 @@ import numpy as np
 from gpucnn.backend import Array, Shape
 from gpucnn.cpu.compiled.images import hold
 from gpucnn.cpu.compiled.jit import compiled
-from gpucnn.cpu.compiled.vectors import ADD, LANES, NARROW, PAST, WIDE, WRITE, clear, contract, copy
+from gpucnn.cpu.compiled.vectors import ADD, LANES, NARROW, RELU, WIDE, WRITE, clear, contract, copy
 
 SLACK = NARROW
 """How many positions too far `contract` may read, whose results nobody takes."""
@@ -37,14 +37,14 @@ def _source(
 @compiled
 def forward(
     x: Array, x_size: Shape, kernels: Array, kernel: Shape, bias: Array, y: Array, y_size: Shape, strides: Shape,
-    held: Array, beside: Array, past: int, units: Shape, geometry: Shape,
+    held: Array, beside: Array, mode: int, units: Shape, geometry: Shape,
 ) -> None:  # fmt: skip
     """Compute some units of y."""
     (r, s), (rows, bands, sh, sw, dh, _, _, columns) = kernel, geometry
     (p, q, k), c, (yn, yp, yq, _) = y_size, x_size[2], strides
     line, taps, zero = columns * c, s * c, np.zeros(2 * LANES, np.float32)
     parts, m = (r, 1) if taps >= LONG else (1, r)
-    written = PAST if past and parts == 1 else WRITE
+    written = mode if parts == 1 else mode & RELU
     for unit in range(units[0], units[1]):
         first = unit % bands * rows
         last = min(p, first + rows)
@@ -61,16 +61,18 @@ def forward(
                     for part in range(parts):
                         a = start + ((row - first) * sh + part * dh) * line + column * sw * c
                         w = (lane * r + part * width) * taps
-                        begin, e, mode = (zero, 0, ADD) if part else (bias, lane, written if whole else WRITE)
+                        begin, e, now = (zero, 0, ADD) if part else (bias, lane, WRITE)
+                        if part == parts - 1:
+                            now |= written if whole else written & RELU
                         if wide:
                             contract(
                                 WIDE, 2, begin, e, source, a, sw * c, dh * line, 1,
-                                kernels, w, taps * width, width, m, taps, mode, out, o, step,
+                                kernels, w, taps * width, width, m, taps, now, out, o, step,
                             )  # fmt: skip
                         else:
                             contract(
                                 NARROW, 1, begin, e, source, a, sw * c, dh * line, 1,
-                                kernels, w, taps * width, width, m, taps, mode, out, o, step,
+                                kernels, w, taps * width, width, m, taps, now, out, o, step,
                             )  # fmt: skip
                     if not whole:
                         for i in range(min(q, size)):

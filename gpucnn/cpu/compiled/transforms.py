@@ -16,7 +16,20 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from gpucnn.cpu.compiled.vectors import FUSED, at, constant, instructions, load, signature, store, times
+from gpucnn.cpu.compiled.vectors import (
+    FUSED,
+    PAST,
+    RELU,
+    at,
+    constant,
+    flagged,
+    instructions,
+    load,
+    rectified,
+    signature,
+    store,
+    times,
+)
 from gpucnn.cpu.winograd_matrices import M, exact_matrices
 
 Row = Sequence[Fraction]
@@ -48,17 +61,19 @@ def transform(typing, kind, r, x, xo, xi, xj, out, oo, oi, oj):
 
 
 @intrinsic(prefer_literal=True)
-def outputs(typing, r, x, xo, xi, xj, b, bo, y, yo, yi, yj, high, wide, past):
+def outputs(typing, r, x, xo, xi, xj, b, bo, y, yo, yi, yj, high, wide, mode):
     """Write A^T X A + b to y, of its rows the first `high` and of its columns the first `wide`; b: one vector.
 
-    past: see `vectors.far`.
+    mode: WRITE them, or PAST the caches, and RELU, see `vectors.contract`.
     """
     rows = matrix("output", r.literal_value)
 
     def written(builder: Any, x: Any, xo: Any, xi: Any, xj: Any, b: Any, bo: Any, *rest: Any) -> None:
-        y, yo, yi, yj, high, wide, past = rest
+        y, yo, yi, yj, high, wide, mode = rest
         bias = load(builder, at(builder, b, bo))
         found = [[builder.fadd(vector, bias) for vector in line] for line in _both(builder, rows, x, xo, xi, xj)]
+        relu = flagged(builder, mode, RELU)
+        found = [[builder.select(relu, rectified(builder, vector), vector) for vector in line] for line in found]
 
         def put(i: int, j: int, past: bool = False) -> None:
             store(builder, found[i][j], at(builder, y, yo, times(builder, yi, i), times(builder, yj, j)), past)
@@ -67,7 +82,7 @@ def outputs(typing, r, x, xo, xi, xj, b, bo, y, yo, yi, yj, high, wide, past):
             return builder.icmp_signed(">=", count, ir.IntType(64)(needed))
 
         with builder.if_else(builder.and_(fits(high, M), fits(wide, M))) as (whole, part):
-            with whole, builder.if_else(builder.trunc(past, ir.IntType(1))) as (away, near):
+            with whole, builder.if_else(flagged(builder, mode, PAST)) as (away, near):
                 for branch, far in ((away, True), (near, False)):
                     with branch:
                         for i in range(M):
@@ -79,7 +94,7 @@ def outputs(typing, r, x, xo, xi, xj, b, bo, y, yo, yi, yj, high, wide, past):
                         with cgutils.if_likely(builder, builder.and_(fits(high, i + 1), fits(wide, j + 1))):
                             put(i, j)
 
-    return signature((r, x, xo, xi, xj, b, bo, y, yo, yi, yj, high, wide, past), 1), instructions(1, written)
+    return signature((r, x, xo, xi, xj, b, bo, y, yo, yi, yj, high, wide, mode), 1), instructions(1, written)
 
 
 def _both(builder: Any, rows: Sequence[Row], x: Any, xo: Any, xi: Any, xj: Any) -> list[list[Any]]:

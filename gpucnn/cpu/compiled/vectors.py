@@ -35,8 +35,8 @@ NARROW = 2 * WIDE
 TALL = 3 * WIDE // 2
 """The most rows of two vectors for whose sums there are registers."""
 
-WRITE, ADD, PAST = 0, 1, 2
-"""What becomes of sums: see `contract`."""
+WRITE, ADD, PAST, RELU = 0, 1, 2, 4
+"""What becomes of sums, or of several of these together, `PAST | RELU`: see `contract`."""
 
 PAST_BYTES = 1 << 22
 """From what size on an array is written past the caches: it would push out of them what is needed sooner."""
@@ -81,6 +81,11 @@ def far(y: Array) -> bool:
     return LANES == 16 and y.nbytes >= PAST_BYTES and not any(place % (4 * LANES) for place in places)
 
 
+def mode_of(y: Array, relu: bool) -> int:
+    """Return how results are written to y, or their relu."""
+    return (PAST if far(y) else WRITE) | (RELU if relu else WRITE)
+
+
 def constant(value: float) -> Any:
     """Return a vector of one value."""
     return ir.Constant(VECTOR, [float(value)] * LANES)
@@ -109,6 +114,17 @@ def signature(arguments: tuple[Any, ...], known: int) -> Any:
     return types.void(*arguments[:known], *kinds)
 
 
+def rectified(builder: Any, vector: Any) -> Any:
+    """Return the larger of a vector's numbers and 0; NaN stays NaN."""
+    zero = constant(0.0)
+    return builder.select(builder.fcmp_ordered("<", vector, zero), zero, vector)
+
+
+def flagged(builder: Any, mode: Any, flag: int) -> Any:
+    """Return whether a mode, known when the code runs, holds a flag."""
+    return builder.icmp_signed("!=", builder.and_(mode, _INT(flag)), _INT(0))
+
+
 @intrinsic(prefer_literal=True)
 def contract(typing, rows, vectors, begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, mode, out, oo, ow):
     """Write sums of products of numbers of `a` with vectors of `b`, some rows of some vectors each.
@@ -116,10 +132,34 @@ def contract(typing, rows, vectors, begin, eo, a, ao, ar, am, an, b, bo, bm, bn,
         out[oo + row * ow + lane] = begin[eo + lane]
             + sum over i < m, j < n of a[ao + row * ar + i * am + j * an] * b[bo + i * bm + j * bn + lane]
 
-    mode: WRITE them, ADD them to what is there, or write them PAST the caches, where each vector is aligned. Sums stay
-    in registers. rows, vectors: known when the code is written.
+    mode: WRITE them, ADD them to what is there, write them PAST the caches, where each vector is aligned, RELU: what is
+    below zero becomes zero. Sums stay in registers. rows, vectors: known when the code is written.
     """
-    height, length = rows.literal_value, vectors.literal_value
+
+    def factors(builder: Any, place: Any, length: int) -> list[Any]:
+        return [spread(builder, builder.load(place))] * length
+
+    arguments = (rows, vectors, begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, mode, out, oo, ow)
+    return signature(arguments, 2), instructions(2, _sums(rows.literal_value, vectors.literal_value, factors))
+
+
+@intrinsic(prefer_literal=True)
+def contract_channels(typing, rows, vectors, begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, mode, out, oo, ow):
+    """Write sums of products of vectors of `a` with vectors of `b`: as `contract`, but each channel with its own.
+
+    out[oo + row * ow + lane] = begin[eo + lane]
+        + sum over i < m, j < n of a[ao + row * ar + i * am + j * an + lane] * b[bo + i * bm + j * bn + lane]
+    """
+
+    def factors(builder: Any, place: Any, length: int) -> list[Any]:
+        return [load(builder, at(builder, place, _INT(lane * LANES))) for lane in range(length)]
+
+    arguments = (rows, vectors, begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, mode, out, oo, ow)
+    return signature(arguments, 2), instructions(2, _sums(rows.literal_value, vectors.literal_value, factors))
+
+
+def _sums(height: int, length: int, factors_at: Callable[[Any, Any, int], list[Any]]) -> Callable[..., None]:
+    """Return what writes the code of `contract`; factors_at: what each of the vectors at a place is multiplied by."""
     tile = [(row, lane) for row in range(height) for lane in range(length)]
 
     def written(builder: Any, *given: Any) -> None:
@@ -135,23 +175,25 @@ def contract(typing, rows, vectors, begin, eo, a, ao, ar, am, an, b, bo, bm, bn,
             with cgutils.for_range(builder, n, intp=_INT) as inner:
                 step, met = builder.mul(inner.index, an), at(builder, beside, builder.mul(inner.index, bn))
                 vectors_of_b = [load(builder, at(builder, met, _INT(lane * LANES))) for lane in range(length)]
-                factors = [spread(builder, builder.load(at(builder, start, step))) for start in begins]
+                factors = [factors_at(builder, at(builder, start, step), length) for start in begins]
                 for row, lane in tile:
-                    product = builder.fmul(factors[row], vectors_of_b[lane], flags=FUSED)
+                    product = builder.fmul(factors[row][lane], vectors_of_b[lane], flags=FUSED)
                     total = builder.fadd(builder.load(sums[row, lane]), product, flags=FUSED)
                     builder.store(total, sums[row, lane])
         places = {(row, lane): at(builder, out, oo, times(builder, ow, row), _INT(lane * LANES)) for row, lane in tile}
-        with builder.if_then(builder.icmp_signed("==", mode, _INT(ADD))):
+        with builder.if_then(flagged(builder, mode, ADD)):
             for place in tile:
                 builder.store(builder.fadd(builder.load(sums[place]), load(builder, places[place])), sums[place])
-        with builder.if_else(builder.icmp_signed("==", mode, _INT(PAST))) as (past, near):
+        with builder.if_then(flagged(builder, mode, RELU)):
+            for place in tile:
+                builder.store(rectified(builder, builder.load(sums[place])), sums[place])
+        with builder.if_else(flagged(builder, mode, PAST)) as (past, near):
             for branch, far in ((past, True), (near, False)):
                 with branch:
                     for place in tile:
                         store(builder, builder.load(sums[place]), places[place], past=far)
 
-    arguments = (rows, vectors, begin, eo, a, ao, ar, am, an, b, bo, bm, bn, m, n, mode, out, oo, ow)
-    return signature(arguments, 2), instructions(2, written)
+    return written
 
 
 def spread(builder: Any, number: Any) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 from gpucnn.backend import Array, Shape
 from gpucnn.cpu.blocks import summed
 from gpucnn.cpu.compiled.images import flat
-from gpucnn.cpu.compiled.vectors import far
+from gpucnn.cpu.compiled.vectors import mode_of
 from gpucnn.cpu.compiled.winograd_loops import BACKWARD, FORWARD, KERNEL_GRADIENT, KERNELS, whole
 from gpucnn.cpu.compiled.work import blocks
 from gpucnn.cpu.memory import empty
@@ -35,16 +35,16 @@ PAD = 16
 """Numbers left free behind each of the a*a matrices: see `gpucnn.cpu.winograd`."""
 
 
-def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array) -> None:
-    """Write the correlation of x (N, H, W, C) with w (K, r, r, C) to y (N, P, Q, K), plus b (K,)."""
+def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array, relu: bool = False) -> None:
+    """Write the correlation of x (N, H, W, C) with w (K, r, r, C) to y (N, P, Q, K), plus b (K,), or relu of that."""
     k, r, _, c = w.shape
     cut = _Cut.of(len(x), w.shape, window)
     kernels, bias = _kernels(w), np.zeros(k, np.float32) if b is None else np.ascontiguousarray(b)
-    images, (out, strides), past = (x.reshape(-1), x.shape[1:]), flat(y), int(far(y))
+    images, (out, strides), mode = (x.reshape(-1), x.shape[1:]), flat(y), mode_of(y, relu)
 
     def work(i: int) -> None:
         data, products, held = empty((cut.room(c),)), empty((cut.room(k),)), empty((cut.held(c),))
-        places = out, y.shape[1:], strides, past
+        places = out, y.shape[1:], strides, mode
         FORWARD[r](*images, kernels, bias, *places, held, data, products, cut.geometry(i))
 
     run(work, len(cut.blocks))

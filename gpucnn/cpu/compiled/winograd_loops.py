@@ -79,7 +79,7 @@ def _forward_of(r: int) -> Any:
     @compiled
     def forward(
         x: Array, x_size: Shape, kernels: Array, bias: Array, y: Array, y_size: Shape, strides: Shape,
-        past: int, held: Array, data: Array, products: Array, geometry: Shape,
+        mode: int, held: Array, data: Array, products: Array, geometry: Shape,
     ) -> None:  # fmt: skip
         """Compute units start .. stop - 1."""
         start, stop, together, rows, bands, top, left = geometry
@@ -111,7 +111,7 @@ def _forward_of(r: int) -> Any:
                                 at = min(lane, k - LANES)
                                 outputs(
                                     r, products, here + at, a * product_size, product_size,
-                                    bias, at, y, there + at, yp, yq, p - row, q - M * j, past,
+                                    bias, at, y, there + at, yp, yq, p - row, q - M * j, mode,
                                 )  # fmt: skip
                         tile += 1
 
