@@ -5,6 +5,7 @@ A chunk of each array stays in the cache through all of a step's operations.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -46,7 +47,7 @@ def _in_chunks(
 ) -> None:
     """Call update(*lists, decayed, **options), which works element by element and in place, on chunks of all arrays."""
     rows = [None if arrays is None else [_row(array) for array in arrays] for arrays in lists]
-    cut = _cut([row.size for row in rows[0] or []])
+    cut = _cut(tuple(row.size for row in rows[0] or []))
 
     def work(number: int) -> None:
         parts = cut[number]
@@ -56,10 +57,11 @@ def _in_chunks(
     run(work, len(cut))
 
 
-def _cut(sizes: list[int]) -> list[list[tuple[int, slice]]]:
+@functools.lru_cache
+def _cut(sizes: tuple[int, ...]) -> list[list[tuple[int, slice]]]:
     """Return arrays of these sizes, cut and put together to pieces of about CHUNK: (array, slice) pairs.
 
-    >>> _cut([CHUNK + 2, 5])
+    >>> _cut((CHUNK + 2, 5))
     [[(0, slice(0, 16385, None))], [(0, slice(16385, 32770, None)), (1, slice(0, 5, None))]]
     """
     pieces: list[list[tuple[int, slice]]] = []
