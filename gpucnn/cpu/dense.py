@@ -1,6 +1,7 @@
 """Dense layers' matrix products, cut into blocks of features: BLAS' own threads would give other bits for each number.
 
-A block's share is as large as pays for waking a thread; small products are one block.
+A block's share is as large as pays for waking a thread; small products are one block. Forward, where numba is
+installed, compiled loops take batches that fill vectors.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import numpy as np
 
 from gpucnn.backend import Array
 from gpucnn.cpu.blocks import require_float32, slices
+from gpucnn.cpu.compiled import module
 from gpucnn.cpu.images import contiguous
 from gpucnn.cpu.memory import empty
 from gpucnn.cpu.threads import run
@@ -20,6 +22,10 @@ BLOCK_PRODUCTS = 1 << 26
 def dense(x: Array, w: Array, b: Array | None) -> Array:
     """Return y (N, out) = x (N, in) times the transpose of w (out, in), plus b."""
     require_float32(x, w)
+    loops = module("dense")
+    if loops is not None and loops.suits(len(x), w.size):
+        found: Array = loops.dense(contiguous(x), contiguous(w), b)
+        return found
     y = _product(contiguous(x), contiguous(w).T)
     if b is not None:
         y += b

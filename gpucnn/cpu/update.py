@@ -1,10 +1,11 @@
 """Steps of optimizers: the reference's arithmetic, and its bits, chunk by chunk, in threads.
 
-A chunk of each array stays in the cache through all of a step's operations.
+Compiled loops read and write each array once, where numba is installed.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,18 +13,19 @@ from typing import Any
 from gpucnn import ops
 from gpucnn.backend import Array
 from gpucnn.cpu.blocks import require_float32, slices
+from gpucnn.cpu.compiled import module
 from gpucnn.cpu.threads import run
 from gpucnn.dispatch import NotApplicable
 
-CHUNK = 1 << 15
-"""Numbers that are updated at a time: four arrays of so many are half a second-level cache."""
+CHUNK = 1 << 17
+"""Numbers that are updated at a time. Fewer would stay in the second-level cache; calls from Python cost more."""
 
 
 def sgd_update(
     values: list[Array], grads: list[Array], velocities: list[Array] | None, decayed: Sequence[bool], **options: Any
 ) -> None:
     """Take one step of stochastic gradient descent, in place."""
-    _in_chunks(inspect.unwrap(ops.sgd_update), [values, grads, velocities], decayed, options)
+    _in_chunks("sgd_update", [values, grads, velocities], decayed, options)
 
 
 def adam_update(
@@ -31,22 +33,22 @@ def adam_update(
     **options: Any,
 ) -> None:  # fmt: skip
     """Take one step of Adam or AdamW, in place."""
-    _in_chunks(inspect.unwrap(ops.adam_update), [values, grads, means, squares], decayed, options)
+    _in_chunks("adam_update", [values, grads, means, squares], decayed, options)
 
 
 def adagrad_update(
     values: list[Array], grads: list[Array], squares: list[Array], decayed: Sequence[bool], **options: Any
 ) -> None:
     """Take one step of Adagrad, in place."""
-    _in_chunks(inspect.unwrap(ops.adagrad_update), [values, grads, squares], decayed, options)
+    _in_chunks("adagrad_update", [values, grads, squares], decayed, options)
 
 
-def _in_chunks(
-    update: Callable[..., None], lists: list[list[Array] | None], decayed: Sequence[bool], options: dict[str, Any]
-) -> None:
-    """Call update(*lists, decayed, **options), which works element by element and in place, on chunks of all arrays."""
+def _in_chunks(name: str, lists: list[list[Array] | None], decayed: Sequence[bool], options: dict[str, Any]) -> None:
+    """Call the update of this name, which works element by element and in place, on chunks of all arrays."""
+    loops = module("update")
+    update: Callable[..., None] = inspect.unwrap(getattr(ops, name)) if loops is None else getattr(loops, name)
     rows = [None if arrays is None else [_row(array) for array in arrays] for arrays in lists]
-    cut = _cut([row.size for row in rows[0] or []])
+    cut = _cut(tuple(row.size for row in rows[0] or []))
 
     def work(number: int) -> None:
         parts = cut[number]
@@ -56,11 +58,12 @@ def _in_chunks(
     run(work, len(cut))
 
 
-def _cut(sizes: list[int]) -> list[list[tuple[int, slice]]]:
+@functools.lru_cache
+def _cut(sizes: tuple[int, ...]) -> list[list[tuple[int, slice]]]:
     """Return arrays of these sizes, cut and put together to pieces of about CHUNK: (array, slice) pairs.
 
-    >>> _cut([CHUNK + 2, 5])
-    [[(0, slice(0, 16385, None))], [(0, slice(16385, 32770, None)), (1, slice(0, 5, None))]]
+    >>> _cut((CHUNK + 2, 5))
+    [[(0, slice(0, 65537, None))], [(0, slice(65537, 131074, None)), (1, slice(0, 5, None))]]
     """
     pieces: list[list[tuple[int, slice]]] = []
     room = 0

@@ -188,6 +188,27 @@ def test_dense_products_are_the_reference(n, fan_in, fan_out, seed, layout, othe
     assert_near(db, dy.sum(0), np.float32, abs(dy).sum(0), n + 1)
 
 
+@pytest.mark.parametrize("n", [31, 64, 100])
+@pytest.mark.parametrize(("fan_in", "fan_out"), [(1031, 267), (256, 1059)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_large_dense_products_are_sums_of_parts(n, fan_in, fan_out, bias, rng):
+    """Numbers of images, inputs and outputs that fill no vector; whole numbers, whose sums are exact in any order."""
+    x, w, b = (rng.integers(-8, 9, shape).astype(np.float32) for shape in ((n, fan_in), (fan_out, fan_in), fan_out))
+    with using("fast"):
+        y = unchanged(ops.dense, x, w, b if bias else None)
+    np.testing.assert_array_equal(y, np.float64(x) @ np.float64(w).T + (b if bias else 0))
+
+
+def test_a_large_dense_product_keeps_infinities_and_nan_where_they_are(rng):
+    x, w = rng.standard_normal((64, 700)).astype(np.float32), rng.standard_normal((300, 700)).astype(np.float32)
+    x[3, 5], w[7, 9] = np.nan, np.inf
+    with using("fast"):
+        found = np.isfinite(ops.dense(x, w))
+    expected = np.ones((64, 300), bool)
+    expected[3], expected[:, 7] = False, False
+    np.testing.assert_array_equal(found, expected)
+
+
 @given(shapes, seeds, layouts)
 def test_sums_of_rows_are_the_reference(shape, seed, layout):
     (x,) = numbers(seed, shape, dtype=np.float32)

@@ -12,6 +12,8 @@ from gpucnn.cpu.compiled.vectors import clear, copy
 def flat(x: Array) -> tuple[Array, tuple[int, ...]]:
     """Return the numbers of float32 images, those between them included, as one row, and strides that count numbers."""
     strides = tuple(stride // x.itemsize for stride in x.strides)
+    if x.flags.c_contiguous:
+        return x.reshape(-1), strides
     span = 1 + sum((length - 1) * stride for length, stride in zip(x.shape, strides, strict=True)) if x.size else 0
     return np.lib.stride_tricks.as_strided(x, (span,), (x.itemsize,)), strides
 

@@ -7,27 +7,35 @@ import functools
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 import numba
 
 F = TypeVar("F", bound=Callable[..., object])
 
-FREEDOMS = {"contract", "reassoc", "arcp", "nsz"}
+FREEDOMS = frozenset({"contract", "reassoc", "arcp", "nsz"})
 """What the compiler may do to sums so that they become vector instructions: a times b plus c in one rounding, another
 order, which is the same at every call. Infinities and NaN stay what they are."""
 
 
-def compiled(function: F) -> F:
+@overload
+def compiled(function: F) -> F: ...
+@overload
+def compiled(*, freedoms: frozenset[str]) -> Callable[[F], F]: ...
+def compiled(function: Any = None, *, freedoms: frozenset[str] = FREEDOMS) -> Any:
     """Compile a function over arrays and numbers at its first call; where nothing can be kept on disk, at every start.
+
+    freedoms: without any, `@compiled(freedoms=frozenset())`, every operation rounds as NumPy's does.
 
     numba asks whether the file of a function has changed. What it calls from others is compiled into it, so that all
     files are asked.
     """
-    made: F = numba.njit(nogil=True, error_model="numpy", fastmath=FREEDOMS)(function)
+    if function is None:
+        return functools.partial(compiled, freedoms=freedoms)
+    made = numba.njit(nogil=True, error_model="numpy", fastmath=set(freedoms))(function)
     with contextlib.suppress(RuntimeError):  # no folder that can be written to
-        made.enable_caching()  # type: ignore[attr-defined]
-        made._cache._cache_file._source_stamp = sources()  # type: ignore[attr-defined]
+        made.enable_caching()
+        made._cache._cache_file._source_stamp = sources()
     return made
 
 

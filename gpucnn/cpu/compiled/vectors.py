@@ -77,8 +77,9 @@ def far(y: Array) -> bool:
 
     A vector must be a line of the cache, or memory would be written in halves.
     """
-    places = (y.ctypes.data, 4 * y.shape[-1], *y.strides[:-1])
-    return LANES == 16 and y.nbytes >= PAST_BYTES and not any(place % (4 * LANES) for place in places)
+    if LANES != 16 or y.nbytes < PAST_BYTES:
+        return False
+    return not any(place % (4 * LANES) for place in (y.ctypes.data, 4 * y.shape[-1], *y.strides[:-1]))
 
 
 def mode_of(y: Array, relu: bool) -> int:
