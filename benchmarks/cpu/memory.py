@@ -59,6 +59,7 @@ def main(network: str, name: str, threads: int) -> None:
     from benchmarks.cpu.networks import experiment
     from benchmarks.peers.base import Batch
     from benchmarks.peers.gpucnn import Gpucnn
+    from gpucnn.cpu import compiled as compiled_loops
 
     chosen = experiment(network)
     if name != OURS:
@@ -69,6 +70,8 @@ def main(network: str, name: str, threads: int) -> None:
         from gpucnn.training.parts import build_model
 
         torch.set_num_threads(threads)
+    else:
+        compiled_loops.problem()  # numba is an import too, as torch is
     before = resident("VmRSS")
     batch = Batch.random(chosen)
     contender: Gpucnn | Torch

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from gpucnn.backend import Array, Shape
-from gpucnn.cpu import compiled, depthwise, patches, pointwise, winograd
+from gpucnn.cpu import compiled, dense, depthwise, patches, pointwise, winograd
 from gpucnn.cpu.blocks import require_float32
 from gpucnn.cpu.images import contiguous
 from gpucnn.cpu.memory import empty, zeros
@@ -17,6 +18,9 @@ from gpucnn.ops.window import Window
 def conv2d(x: Array, w: Array, b: Array | None, window: Window, groups: int) -> Array:
     """Return y (N, P, Q, K) for x (N, H, W, C), w (K, R, S, C/groups) and b (K,) or None."""
     require_float32(x, w, b)
+    if _is_dense(window, groups):
+        product: Array = dense.dense(_rows(x), _rows(w), b)
+        return product.reshape(len(x), 1, 1, len(w))
     y = empty((len(x), *window.output, len(w)))
     _correlate(contiguous(x), w, b, window, groups, y)
     return y
@@ -25,20 +29,26 @@ def conv2d(x: Array, w: Array, b: Array | None, window: Window, groups: int) -> 
 def conv2d_backward_data(dy: Array, w: Array, x_shape: Shape, window: Window, groups: int) -> Array:
     """Return dx (N, H, W, C) for dy (N, P, Q, K) and w."""
     require_float32(dy, w)
+    if _is_dense(window, groups):
+        product: Array = dense.dense_backward_data(_rows(dy), _rows(w))
+        return product.reshape(x_shape)
     dy, one = contiguous(dy), window.stride == (1, 1)
     if groups > 1 and w.shape[3] == 1:
         at_once = depthwise.backward_data(dy, w, x_shape, window)
         if at_once is not None:
             return at_once
     dx = empty(x_shape) if one and w.size else zeros(x_shape)
-    for rows, columns, kernels, dense in phases(w, dy.shape, window, groups):
-        _correlate(dy, kernels, None, dense, groups, dx[:, rows, columns])
+    for rows, columns, kernels, unit in phases(w, dy.shape, window, groups):
+        _correlate(dy, kernels, None, unit, groups, dx[:, rows, columns])
     return dx
 
 
 def conv2d_backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window, groups: int) -> Array:
     """Return dw (K, R, S, C/groups) for x and dy."""
     require_float32(x, dy)
+    if _is_dense(window, groups):
+        product: Array = dense.dense_backward_weight(_rows(x), _rows(dy))
+        return product.reshape(w_shape)
     x, dy = contiguous(x), contiguous(dy)
     if groups == 1:
         whole: Array = _form(w_shape, window).backward_weight(x, dy, w_shape, window)
@@ -85,6 +95,17 @@ def _form(w_shape: Shape, window: Window) -> Any:
     if pointwise.suits(window):
         return pointwise
     return winograd if transforms else patches
+
+
+def _is_dense(window: Window, groups: int) -> bool:
+    """Return whether kernels are as large as images and lie upon them once: a dense layer, on views."""
+    once = window.output == (1, 1) and window.pads == ((0, 0), (0, 0))
+    return once and groups == 1 and window.kernel == window.input
+
+
+def _rows(array: Array) -> Array:
+    """Return each item's numbers as a row."""
+    return array.reshape(len(array), math.prod(array.shape[1:]))
 
 
 def _groups(w_shape: Shape, groups: int) -> list[tuple[slice, slice]]:

@@ -68,6 +68,8 @@ def reach(r: int) -> tuple[float, float]:
 @example(conv((2, 28, 27, 1), (32, 5, 5, 1), padding=2), 0, "C order", "C order", "fast")
 @example(conv((2, 17, 18, 3), (48, 3, 3, 3), padding=1, stride=2), 0, "C order", "transposed", "fast")
 @example(conv((2, 9, 34, 16), (32, 3, 3, 16)), 0, "C order", "C order", "exact")
+@example(conv((3, 5, 4, 7), (11, 5, 4, 7)), 0, "transposed", "C order", "fast")
+@example(conv((3, 5, 5, 7), (11, 5, 5, 7), stride=3, padding=1), 0, "C order", "C order", "fast")
 def test_it_is_the_reference(loops, case, seed, layout, other, kind):
     y_shape = ops.conv2d_output_shape(case.x_shape, case.w_shape, **case.arguments)
     x, w, dy, b = numbers(seed, case.x_shape, case.w_shape, y_shape, case.w_shape[:1], dtype=np.float32)
