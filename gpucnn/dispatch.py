@@ -15,14 +15,14 @@ import functools
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, ParamSpec, TypeVar, get_args
 
 from gpucnn.backend import array_module
 from gpucnn.errors import ArgumentError
 from gpucnn.halves import in_float32
+from gpucnn.setting import Setting
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,8 +34,8 @@ apply. reference: always the reference."""
 ROOMS: dict[str, str] = {"numpy": "gpucnn.cpu", "cupy": "gpucnn.cuda"}
 """Array module -> the package that holds faster implementations for its arrays."""
 
-_impl: ContextVar[Impl] = ContextVar("impl", default="auto")
-_log: ContextVar[list[Decision] | None] = ContextVar("log", default=None)
+_impl: Setting[Impl] = Setting("impl", "auto")
+_log: Setting[list[Decision] | None] = Setting("log", None)
 
 
 class NotApplicable(Exception):  # noqa: N818 - no error: the reference runs instead
@@ -98,8 +98,7 @@ def composition(reference: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-@contextmanager
-def using(impl: Impl) -> Iterator[None]:
+def using(impl: Impl) -> AbstractContextManager[None]:
     """Choose implementations in this way while entered.
 
     >>> import numpy as np
@@ -110,11 +109,7 @@ def using(impl: Impl) -> Iterator[None]:
     """
     if impl not in get_args(Impl):
         raise ArgumentError(f"impl (={impl!r}) must be one of {', '.join(get_args(Impl))}")
-    before = _impl.set(impl)
-    try:
-        yield
-    finally:
-        _impl.reset(before)
+    return _impl.using(impl)
 
 
 @contextmanager
@@ -129,11 +124,8 @@ def recorded() -> Iterator[list[Decision]]:
     tanh reference - float32 only, not float64
     """
     decisions: list[Decision] = []
-    before = _log.set(decisions)
-    try:
+    with _log.using(decisions):
         yield decisions
-    finally:
-        _log.reset(before)
 
 
 def _first(value: Any) -> Any:

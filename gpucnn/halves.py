@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 
@@ -57,7 +57,6 @@ def in_float32(function: Callable[P, R]) -> Callable[P, R]:
 
         result: Any = function(*map(widened, args), **{key: widened(x) for key, x in kwargs.items()})
         with np.errstate(over="ignore"):  # infinite where the half cannot hold it
-            found: Any = tuple(map(rounded, result)) if isinstance(result, tuple) else rounded(result)
-        return found  # type: ignore[no-any-return]
+            return cast(R, tuple(map(rounded, result)) if isinstance(result, tuple) else rounded(result))
 
     return call

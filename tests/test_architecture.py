@@ -15,15 +15,18 @@ import gpucnn
 ROOT = Path(gpucnn.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-GROUND = ["errors", "problems", "resources", "backend", "halves", "dispatch", "arguments", "random", "registry"]
+GROUND = [
+    "errors", "problems", "resources", "setting", "backend", "halves", "dispatch", "arguments", "random", "registry",
+]  # fmt: skip
 PARTS = ["layers", "losses", "optimizers", "schedules", "augment"]
 BELOW: dict[str, list[str]] = {
     "errors": [],
     "problems": [],
     "resources": ["errors", "problems"],
+    "setting": [],
     "backend": ["errors"],
     "halves": ["errors"],
-    "dispatch": ["errors", "backend", "halves"],
+    "dispatch": ["errors", "setting", "backend", "halves"],
     "arguments": [],
     "random": ["backend"],
     "registry": ["errors", "problems"],

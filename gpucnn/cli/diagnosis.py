@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import platform
 import shutil
@@ -139,7 +140,7 @@ def _driver(version: str) -> Iterator[Finding]:
         free, total = (device[key] / 2**30 for key in ("memory_free", "memory_total"))
         text = f"{device['name']}, compute capability {device['compute_capability']}"
         yield Finding(name, "ok", f"{text}, {free:.1f} of {total:.1f} GiB free")
-        yield from _guarded(name, lambda name=name: _on_device(name))  # type: ignore[misc]
+        yield from _guarded(name, functools.partial(_on_device, name))
 
 
 def _driver_release() -> str:
@@ -187,7 +188,7 @@ def _data() -> Iterator[Finding]:
     classes: dict[str, Any] = dict(Dataset.registry.classes)
     for name, cls in classes.items():
         if cls.located() != NEEDS_PATH:
-            yield from _guarded(f"data {name}", lambda name=name, cls=cls: _data_set(name, cls))  # type: ignore[misc]
+            yield from _guarded(f"data {name}", functools.partial(_data_set, name, cls))
 
 
 def _data_set(name: str, cls: Any) -> Iterator[Finding]:

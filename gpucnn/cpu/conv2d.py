@@ -86,12 +86,11 @@ def _correlate(x: Array, w: Array, b: Array | None, window: Window, groups: int,
 def _form(w_shape: Shape, window: Window) -> Any:
     """Return the module that computes an ungrouped convolution of this shape."""
     transforms = not exact() and winograd.suits(w_shape, window)
-    if compiled.available():
-        from gpucnn.cpu.compiled import direct
-        from gpucnn.cpu.compiled import winograd as compiled_winograd
-
-        if transforms or direct.suits(w_shape, window):
-            return compiled_winograd if transforms else direct
+    if direct := compiled.module("direct"):
+        if transforms:
+            return compiled.module("winograd")
+        if direct.suits(w_shape, window):
+            return direct
     if pointwise.suits(window):
         return pointwise
     return winograd if transforms else patches

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import AbstractContextManager
 from typing import Literal, get_args
 
 from gpucnn.errors import ArgumentError
+from gpucnn.setting import Setting
 
 Numerics = Literal["fast", "exact"]
 """fast: Winograd's algorithm where it is faster. exact: only sums of products, as the formulas say."""
 
-_numerics: ContextVar[Numerics] = ContextVar("numerics", default="fast")
+_numerics: Setting[Numerics] = Setting("numerics", "fast")
 
 
-@contextmanager
-def using(numerics: Numerics) -> Iterator[None]:
+def using(numerics: Numerics) -> AbstractContextManager[None]:
     """Compute in this way while entered.
 
     >>> with using("exact"):
@@ -25,11 +23,7 @@ def using(numerics: Numerics) -> Iterator[None]:
     """
     if numerics not in get_args(Numerics):
         raise ArgumentError(f"numerics (={numerics!r}) must be one of {', '.join(get_args(Numerics))}")
-    before = _numerics.set(numerics)
-    try:
-        yield
-    finally:
-        _numerics.reset(before)
+    return _numerics.using(numerics)
 
 
 def exact() -> bool:

@@ -14,19 +14,19 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import Context, ContextVar, copy_context
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import Context, copy_context
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from gpucnn.errors import ArgumentError
+from gpucnn.setting import Setting
 
-_count: ContextVar[int | None] = ContextVar("threads", default=None)
+_count: Setting[int | None] = Setting("threads", None)
 
 
-@contextmanager
-def using(count: int) -> Iterator[None]:
+def using(count: int) -> AbstractContextManager[None]:
     """Compute with so many threads while entered.
 
     >>> with using(1):
@@ -35,11 +35,7 @@ def using(count: int) -> Iterator[None]:
     """
     if count < 1:
         raise ArgumentError(f"threads (={count}) must be a whole number from 1")
-    before = _count.set(count)
-    try:
-        yield
-    finally:
-        _count.reset(before)
+    return _count.using(count)
 
 
 @contextmanager

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import AbstractContextManager
 from typing import Any
 
 from gpucnn.backend import Array
@@ -12,18 +10,14 @@ from gpucnn.layers.base import Layer
 from gpucnn.layers.batch_norm import BatchNorm
 from gpucnn.layers.conv2d import Conv2d
 from gpucnn.random import Step
+from gpucnn.setting import Setting
 
-_apart: ContextVar[bool] = ContextVar("apart", default=False)
+_apart = Setting("apart", False)
 
 
-@contextmanager
-def apart() -> Iterator[None]:
+def apart() -> AbstractContextManager[None]:
     """Compute every layer by itself while entered: for those who look at what each of them returns."""
-    before = _apart.set(True)
-    try:
-        yield
-    finally:
-        _apart.reset(before)
+    return _apart.using(True)
 
 
 def is_apart() -> bool:

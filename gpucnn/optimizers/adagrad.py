@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from gpucnn import ops
 from gpucnn.arguments import NonNegativeFloat, PositiveFloat
-from gpucnn.backend import Array
-from gpucnn.optimizers.base import Optimizer
+from gpucnn.optimizers.base import Optimizer, Weights
 
 
 class Adagrad(Optimizer, name="adagrad"):
@@ -45,14 +44,7 @@ class Adagrad(Optimizer, name="adagrad"):
         super().__init__(lr, weight_decay, decay_all)
         self.eps = eps
 
-    def update_all(
-        self,
-        values: list[Array],
-        grads: list[Array],
-        slots: dict[str, list[Array]],
-        decayed: list[bool],
-        lr: float,
-        step: int,
-    ) -> None:
+    def update_all(self, weights: Weights, lr: float, step: int) -> None:
         """Update the weights and their sums of squares."""
+        values, grads, slots, decayed = weights
         ops.adagrad_update(values, grads, slots["square"], decayed, lr=lr, eps=self.eps, decay=self.weight_decay)

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from gpucnn.backend import Array, array_module
 from gpucnn.layers.base import Parameter
 from gpucnn.registry import Registered
+
+
+class Weights(NamedTuple):
+    """The parameters that a step updates: each list has one item a parameter."""
+
+    values: list[Array]
+    grads: list[Array]
+    slots: dict[str, list[Array]]
+    """By the name of the slot."""
+    decayed: list[bool]
+    """Whether weight decay applies to it."""
 
 
 class Optimizer(Registered, ABC, kind="optimizer", package="gpucnn.optimizers"):
@@ -39,19 +51,9 @@ class Optimizer(Registered, ABC, kind="optimizer", package="gpucnn.optimizers"):
             chosen = [params[path] for path in grads]
             slots = {slot: [self.state[f"{slot}:{path}"] for path in grads] for slot in self.slots}
             decayed = [p.decay or self.decay_all for p in chosen]
-            self.update_all([p.value for p in chosen], list(grads.values()), slots, decayed, float(lr), step)
+            weights = Weights([p.value for p in chosen], list(grads.values()), slots, decayed)
+            self.update_all(weights, float(lr), step)
 
     @abstractmethod
-    def update_all(
-        self,
-        values: list[Array],
-        grads: list[Array],
-        slots: dict[str, list[Array]],
-        decayed: list[bool],
-        lr: float,
-        step: int,
-    ) -> None:
-        """Update parameters and their slots in place; `grads` stay as they are.
-
-        The lists have one item a parameter. decayed: whether weight decay applies to it.
-        """
+    def update_all(self, weights: Weights, lr: float, step: int) -> None:
+        """Update the values and slots of `weights` in place; the gradients stay as they are."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,12 +89,12 @@ def test_mistakes_are_told_in_a_line(
     assert "Traceback" not in err
 
 
-def shown(step: float, *rows: Row, **changes: object) -> list[str]:
-    given: dict[str, object] = {
+def shown(step: float, *rows: Row, **changes: Any) -> list[str]:
+    given: dict[str, Any] = {
         "name": "a", "device": "cpu", "threads": 1, "dtype": "float32", "batch": 1, "peaks": PEAKS, "rows": list(rows),
         "step": (step,) * 3, "plain": (step,) * 3, "losses": (),
     }  # fmt: skip
-    return as_text(Profile(**(given | changes))).splitlines()  # type: ignore[arg-type]
+    return as_text(Profile(**(given | changes))).splitlines()
 
 
 def test_figures_stand_in_their_columns() -> None:

@@ -18,7 +18,8 @@ def test_seconds_are_cycles_of_the_devices_clock(monkeypatch: pytest.MonkeyPatch
     launched: list[Any] = []
     xp = SimpleNamespace(RawKernel=lambda source, name: lambda *launch: launched.append((name, *launch)))
     monkeypatch.setattr(spin, "devices", lambda: [{}, {"clock_khz": clock_khz}])
-    Spin(SimpleNamespace(xp=xp, index=1))(2e-6)  # type: ignore[arg-type]
+    device: Any = SimpleNamespace(xp=xp, index=1)
+    Spin(device)(2e-6)
     ((name, grid, block, arguments),) = launched
     assert (name, grid, block, arguments) == ("spin", (1,), (1,), (cycles,))
     assert arguments[0].dtype == np.int64

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -24,12 +25,12 @@ WITH_ANOTHER = Row(Part("3.relu", "with another"), (0.0, 0.0, 0.0), Work())
 LOSS = Row(Part("loss", "forward"), (0.04, 0.04, 0.04), Work(None, 2))
 
 
-def profile(rows: list[Row], **changes: object) -> Profile:
-    given: dict[str, object] = {
+def profile(rows: list[Row], **changes: Any) -> Profile:
+    given: dict[str, Any] = {
         "name": "a", "device": "cpu", "threads": 2, "dtype": "float32", "batch": 8, "peaks": PEAKS, "rows": rows,
         "step": (0.5, 1.0, 0.6), "plain": (0.5, 0.55, 0.5), "losses": (1.0, 0.5),
     }  # fmt: skip
-    return Profile(**(given | changes))  # type: ignore[arg-type]
+    return Profile(**(given | changes))
 
 
 FOUND = profile([CONV, RELU, FLATTEN, LOSS])

@@ -16,27 +16,22 @@ import functools
 import importlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import AbstractContextManager
 from typing import Any
 
-_wanted: ContextVar[bool] = ContextVar("compiled", default=True)
+from gpucnn.setting import Setting
+
+_wanted = Setting("compiled", True)
 
 
-@contextmanager
-def using(wanted: bool) -> Iterator[None]:
+def using(wanted: bool) -> AbstractContextManager[None]:
     """Use compiled loops, where numba is installed, or do not, while entered.
 
     >>> with using(False):
     ...     available()
     False
     """
-    before = _wanted.set(wanted)
-    try:
-        yield
-    finally:
-        _wanted.reset(before)
+    return _wanted.using(wanted)
 
 
 def available() -> bool:

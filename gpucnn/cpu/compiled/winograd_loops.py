@@ -21,7 +21,7 @@ STEP: int = max(LANES, NARROW)
 """Rows and channels of matrices are multiples of this."""
 
 
-@register_jitable  # type: ignore[untyped-decorator]
+@register_jitable  # type: ignore[untyped-decorator]  # numba has no types
 def whole(count: int) -> int:
     """Return a number of channels or tiles, rounded up to what `contract` computes at a time."""
     return (count + STEP - 1) // STEP * STEP
