@@ -34,14 +34,17 @@ def torch() -> Any:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --require-gpu."""
+    """Add --require-gpu and --exhaustive."""
+    parser.addoption("--exhaustive", action="store_true", help="run the tests marked exhaustive, too: minutes more")
     text = "without a GPU, tests marked gpu fail rather than skip; so they do with GPUCNN_REQUIRE_GPU=1"
     parser.addoption("--require-gpu", action="store_true", help=text)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests marked gpu where there is none, or fail them where one is required."""
+    """Skip tests marked exhaustive unless asked for; those marked gpu where there is none, or fail them if required."""
+    if item.get_closest_marker("exhaustive") and not item.config.getoption("--exhaustive"):
+        pytest.skip("a sweep that takes minutes: --exhaustive")
     if item.get_closest_marker("gpu") and (reason := no_gpu()):
         if item.config.getoption("--require-gpu") or os.environ.get("GPUCNN_REQUIRE_GPU", "") not in ("", "0"):
             pytest.fail(f"a GPU is required: {reason}", pytrace=False)
