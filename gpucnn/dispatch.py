@@ -7,6 +7,8 @@ array module. That is all it takes to register it; it returns what the reference
 with any backward, and raises NotApplicable, before it has done anything, for what it cannot do.
 
 Public operations check their arguments first and dispatch then, so that no implementation has to check them again.
+
+Halves are widened to float32 for the reference, and for the rooms in `IN_FLOAT32`; kernels take them as they are.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, ParamSpec, TypeVar, get_args
+from typing import Any, Literal, ParamSpec, TypeVar, get_args, overload
 
 from gpucnn.backend import array_module
 from gpucnn.errors import ArgumentError
@@ -33,6 +35,13 @@ apply. reference: always the reference."""
 
 ROOMS: dict[str, str] = {"numpy": "gpucnn.cpu", "cupy": "gpucnn.cuda"}
 """Array module -> the package that holds faster implementations for its arrays."""
+
+IN_FLOAT32 = ("gpucnn.cpu",)
+"""Rooms whose functions are given halves in float32, and whose results are rounded."""
+
+Halves = Literal["rounded", "summed", "own"]
+"""What becomes of float32 results where halves are given. rounded: halves. summed: nothing; they are sums over images,
+gradients of parameters. own: the reference takes halves itself."""
 
 _impl: Setting[Impl] = Setting("impl", "auto")
 _log: Setting[list[Decision] | None] = Setting("log", None)
@@ -51,17 +60,28 @@ class Decision:
     reason: str = ""
 
 
-def operation(reference: Callable[P, R]) -> Callable[P, R]:
+@overload
+def operation(reference: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def operation(*, halves: Halves) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def operation(reference: Any = None, /, *, halves: Halves = "rounded") -> Any:
     """Make a function over arrays an operation: where a faster implementation takes its arguments, that one runs."""
+    if reference is None:
+        return functools.partial(_operation, halves=halves)
+    return _operation(reference, halves)
+
+
+def _operation(reference: Callable[P, R], halves: Halves) -> Callable[P, R]:
     file, name = reference.__module__.rpartition(".")[2], reference.__name__.lstrip("_")
-    reference = in_float32(reference)
+    reference = _widening(reference, halves)
 
     @functools.wraps(reference)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if _impl.get() == "reference":
             return _ran(Decision(name, "reference", "impl is reference"), reference(*args, **kwargs))
         module = array_module(_first((*args, *kwargs.values()))).__name__
-        faster = _find(ROOMS.get(module), file, name)
+        room = ROOMS.get(module)
+        faster = _find(room, file, name, halves if room in IN_FLOAT32 else "own")
         reason = f"there is no faster one for {module} arrays"
         if faster is not None:
             try:
@@ -74,6 +94,10 @@ def operation(reference: Callable[P, R]) -> Callable[P, R]:
         return _ran(Decision(name, "reference", reason), reference(*args, **kwargs))
 
     return call
+
+
+def _widening(function: Callable[P, R], halves: Halves) -> Callable[P, R]:
+    return function if halves == "own" else in_float32(function, rounded=halves == "rounded")
 
 
 def composition(reference: Callable[P, R]) -> Callable[P, R]:
@@ -143,9 +167,9 @@ def _ran(decision: Decision, result: R) -> R:
 
 
 @functools.cache
-def _find(room: str | None, file: str, name: str) -> Callable[..., Any] | None:
+def _find(room: str | None, file: str, name: str, halves: Halves = "own") -> Callable[..., Any] | None:
     """Return the function `name` of the module `file` of a package, None where there is none."""
     if room is None or importlib.util.find_spec(f"{room}.{file}") is None:
         return None
     found: Callable[..., Any] | None = getattr(importlib.import_module(f"{room}.{file}"), name, None)
-    return found
+    return None if found is None else _widening(found, halves)

@@ -51,7 +51,7 @@ def conv2d_backward_data(dy: Array, w: Array, x_shape: Shape, window: Window, gr
 
 
 def conv2d_backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window, groups: int) -> Array:
-    """Return dw (K, R, S, C/groups) for x and dy."""
+    """Return dw (K, R, S, C/groups) for x and dy; float32 where these are halves."""
     weights, outputs = math.prod(w_shape), math.prod(dy.shape[:3])
     rows, columns = w_shape[0] // groups, math.prod(w_shape[1:])
     pieces = parts_of(outputs, weights)
@@ -64,7 +64,7 @@ def conv2d_backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window, 
         launch(f"conv2d_backward_weight_{size}", grid, pieces=pieces, **arguments)
     else:
         launch("conv2d_backward_weight", blocks(weights, pieces), **arguments)
-    return add_parts(parts, w_shape, x.dtype)
+    return add_parts(parts, w_shape)
 
 
 def tile_size(rows: int, columns: int, products: int) -> int | None:

@@ -46,19 +46,19 @@ def _dense_backward_data(dy: Array, w: Array) -> Array:
 
 
 def dense_backward_weight(x: Array, dy: Array) -> Array:
-    """Return dw (out, in) = the transpose of dy (N, out) times x (N, in)."""
+    """Return dw (out, in) = the transpose of dy (N, out) times x (N, in); float32 where these are halves."""
     _check(x, dy, "x", "dy", x.shape[:1] == dy.shape[:1])
     return _dense_backward_weight(x, dy)
 
 
-@operation
+@operation(halves="summed")
 def _dense_backward_weight(x: Array, dy: Array) -> Array:
     dw: Array = dy.T @ x
     return dw
 
 
 def dense_backward_bias(dy: Array) -> Array:
-    """Return db (out,): the sum of dy (N, out) over images."""
+    """Return db (out,): the sum of dy (N, out) over images; float32 for halves."""
     return sum_rows(dy)
 
 
