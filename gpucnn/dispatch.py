@@ -19,7 +19,7 @@ import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, ParamSpec, TypeVar, get_args, overload
+from typing import Any, Literal, ParamSpec, TypeVar, get_args
 
 from gpucnn.backend import array_module
 from gpucnn.errors import ArgumentError
@@ -39,9 +39,8 @@ ROOMS: dict[str, str] = {"numpy": "gpucnn.cpu", "cupy": "gpucnn.cuda"}
 IN_FLOAT32 = ("gpucnn.cpu",)
 """Rooms whose functions are given halves in float32, and whose results are rounded."""
 
-Halves = Literal["rounded", "summed", "own"]
-"""What becomes of float32 results where halves are given. rounded: halves. summed: nothing; they are sums over images,
-gradients of parameters. own: the reference takes halves itself."""
+_Widening = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""What makes a function take halves."""
 
 _impl: Setting[Impl] = Setting("impl", "auto")
 _log: Setting[list[Decision] | None] = Setting("log", None)
@@ -60,20 +59,36 @@ class Decision:
     reason: str = ""
 
 
-@overload
-def operation(reference: Callable[P, R], /) -> Callable[P, R]: ...
-@overload
-def operation(*, halves: Halves) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
-def operation(reference: Any = None, /, *, halves: Halves = "rounded") -> Any:
+def operation(reference: Callable[P, R]) -> Callable[P, R]:
     """Make a function over arrays an operation: where a faster implementation takes its arguments, that one runs."""
-    if reference is None:
-        return functools.partial(_operation, halves=halves)
-    return _operation(reference, halves)
+    return _dispatched(reference, in_float32)
 
 
-def _operation(reference: Callable[P, R], halves: Halves) -> Callable[P, R]:
+def mixed_operation(reference: Callable[P, R]) -> Callable[P, R]:
+    """Make a function an operation whose first result alone is rounded where it takes halves.
+
+    The others, such as statistics and the gradients of parameters that are kept in float32, are float32.
+    """
+    return _dispatched(reference, functools.partial(in_float32, rounded=1))
+
+
+def summing_operation(reference: Callable[P, R]) -> Callable[P, R]:
+    """Make a function an operation whose results stay float32 where it takes halves: gradients of parameters."""
+    return _dispatched(reference, functools.partial(in_float32, rounded=0))
+
+
+def storing_operation(reference: Callable[P, R]) -> Callable[P, R]:
+    """Make a function an operation that takes halves as they are, in every room."""
+    return _dispatched(reference, _as_it_is)
+
+
+def _as_it_is(function: Callable[P, R]) -> Callable[P, R]:
+    return function
+
+
+def _dispatched(reference: Callable[P, R], widening: _Widening) -> Callable[P, R]:
     file, name = reference.__module__.rpartition(".")[2], reference.__name__.lstrip("_")
-    reference = _widening(reference, halves)
+    reference = widening(reference)
 
     @functools.wraps(reference)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -81,7 +96,7 @@ def _operation(reference: Callable[P, R], halves: Halves) -> Callable[P, R]:
             return _ran(Decision(name, "reference", "impl is reference"), reference(*args, **kwargs))
         module = array_module(_first((*args, *kwargs.values()))).__name__
         room = ROOMS.get(module)
-        faster = _find(room, file, name, halves if room in IN_FLOAT32 else "own")
+        faster = _find(room, file, name, widening if room in IN_FLOAT32 else _as_it_is)
         reason = f"there is no faster one for {module} arrays"
         if faster is not None:
             try:
@@ -94,10 +109,6 @@ def _operation(reference: Callable[P, R], halves: Halves) -> Callable[P, R]:
         return _ran(Decision(name, "reference", reason), reference(*args, **kwargs))
 
     return call
-
-
-def _widening(function: Callable[P, R], halves: Halves) -> Callable[P, R]:
-    return function if halves == "own" else in_float32(function, rounded=halves == "rounded")
 
 
 def composition(reference: Callable[P, R]) -> Callable[P, R]:
@@ -167,9 +178,9 @@ def _ran(decision: Decision, result: R) -> R:
 
 
 @functools.cache
-def _find(room: str | None, file: str, name: str, halves: Halves = "own") -> Callable[..., Any] | None:
+def _find(room: str | None, file: str, name: str, widening: _Widening = _as_it_is) -> Callable[..., Any] | None:
     """Return the function `name` of the module `file` of a package, None where there is none."""
     if room is None or importlib.util.find_spec(f"{room}.{file}") is None:
         return None
     found: Callable[..., Any] | None = getattr(importlib.import_module(f"{room}.{file}"), name, None)
-    return None if found is None else _widening(found, halves)
+    return None if found is None else widening(found)

@@ -1,8 +1,8 @@
 """Half precisions: float16 and bfloat16 are formats to store numbers in. Nothing is computed in them.
 
 A sum in float16 stops growing at 2048 times its terms. So an operation reads halves, computes in float32 and rounds its
-results once: the kernels an element at a time as it is stored, functions over NumPy arrays here. Gradients of parameters,
-which are sums over all images, stay float32.
+results once: the kernels an element at a time as it is stored, functions over NumPy arrays here. Gradients of
+parameters, which are sums over all images, stay float32.
 """
 
 from __future__ import annotations
@@ -37,16 +37,6 @@ def named(name: str) -> Any:
         raise ArgumentError(f"bfloat16 needs ml_dtypes ({error}): pip install ml_dtypes") from None
 
 
-def full(dtype: Any) -> Any:
-    """Return the dtype that numbers stored in `dtype` are computed in: float32 for halves, itself for all others.
-
-    >>> full(np.float16).name, full(np.float64).name
-    ('float32', 'float64')
-    """
-    dtype = np.dtype(dtype)
-    return np.dtype(np.float32) if dtype.name in HALVES else dtype
-
-
 def is_half(x: Any) -> bool:
     """Return whether x is an array of a half precision.
 
@@ -57,14 +47,23 @@ def is_half(x: Any) -> bool:
     return dtype is not None and dtype.itemsize == 2 and dtype.name in HALVES
 
 
-def in_float32(function: Callable[P, R], *, rounded: bool = True) -> Callable[P, R]:
-    """Make a function over arrays take halves: it is given them in float32.
+def accumulator(dtype: Any) -> np.dtype:
+    """Return what sums of elements of this dtype are carried in, and what is kept beside halves: Acc in the kernels.
 
-    rounded: whether results in float32 become halves as those that were given; sums for parameters do not.
+    >>> accumulator(np.float16), accumulator(np.float64)
+    (dtype('float32'), dtype('float64'))
+    """
+    return np.dtype(np.float64 if dtype == np.float64 else np.float32)
+
+
+def in_float32(function: Callable[P, R], rounded: int | None = None) -> Callable[P, R]:
+    """Make a function over arrays take halves: it is given them in float32, its results are rounded to the first's.
+
     Halves in lists are refused: a function that takes lists changes their arrays, in steps that a half would lose.
+    rounded: how many of its results are, from the first on; all where it is None. The others stay float32.
 
-    >>> in_float32(np.mean)(np.full(3, 40_000, np.float16))
-    np.float16(4e+04)
+    >>> in_float32(np.mean)(np.full(3, 40_000, np.float16)).item()
+    40000.0
     """
 
     @functools.wraps(function)
@@ -76,16 +75,21 @@ def in_float32(function: Callable[P, R], *, rounded: bool = True) -> Callable[P,
         if half is None:
             return function(*args, **kwargs)
 
-        def widened(x: Any) -> Any:
-            return x.astype(np.float32) if is_half(x) else x
-
-        def stored(x: Any) -> Any:
-            return x.astype(half) if getattr(x, "dtype", None) == np.float32 else x
-
-        result: Any = function(*map(widened, args), **{key: widened(x) for key, x in kwargs.items()})
-        if not rounded:
-            return cast(R, result)
+        result: Any = function(*map(_widened, args), **{key: _widened(x) for key, x in kwargs.items()})
+        results = result if isinstance(result, tuple) else (result,)
+        count = len(results) if rounded is None else rounded
         with np.errstate(over="ignore"):  # infinite where the half cannot hold it
-            return cast(R, tuple(map(stored, result)) if isinstance(result, tuple) else stored(result))
+            stored = (*(_rounded(x, half) for x in results[:count]), *results[count:])
+        return cast(R, stored if isinstance(result, tuple) else stored[0])
 
     return call
+
+
+def _widened(x: Any) -> Any:
+    if isinstance(x, tuple) and any(map(is_half, x)):
+        return tuple(map(_widened, x))
+    return x.astype(np.float32) if is_half(x) else x
+
+
+def _rounded(x: Any, half: Any) -> Any:
+    return x.astype(half) if getattr(x, "dtype", None) == np.float32 else x

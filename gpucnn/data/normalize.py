@@ -12,7 +12,7 @@ import numpy as np
 from gpucnn.backend import Array, array_module
 from gpucnn.data.base import Source
 from gpucnn.errors import ArgumentError, ShapeError
-from gpucnn.halves import full
+from gpucnn.halves import accumulator
 from gpucnn.ops.cast import narrowed
 
 _BLOCK_BYTES = 16 << 20  # of float64, while measuring
@@ -114,7 +114,7 @@ def _affine(images: Array, scale: Array, shift: Array | None, dtype: Any) -> Arr
     width, channels = images.shape[-2:]
     rows = images.reshape(*images.shape[:-2], width * channels)
     repeats = width if channels > 1 else 1  # a single number is already fast
-    kind = full(dtype)
+    kind = accumulator(dtype)
     y: Array = xp.multiply(rows, xp.asarray(np.tile(scale, repeats), kind), dtype=kind)
     if shift is not None:
         y += xp.asarray(np.tile(shift, repeats), kind)

@@ -19,7 +19,7 @@ from gpucnn.data.base import Source
 from gpucnn.data.loader import Batches, Loader
 from gpucnn.data.normalize import affine
 from gpucnn.errors import ArgumentError, OutOfMemory
-from gpucnn.halves import full
+from gpucnn.halves import accumulator
 from gpucnn.ops.gather import FIELDS
 from gpucnn.random import Stream
 
@@ -78,8 +78,8 @@ class ResidentLoader(Loader):
         """Yield (x, labels) of every batch from number `start` on, as `Loader.batches`."""
         images, labels = self.resident.images, self.resident.labels
         factors, terms = affine(self.normalize, images.dtype, self.shape[-1])
-        scale = self.device.asarray(factors, full(self.dtype))
-        shift = None if terms is None else self.device.asarray(terms, full(self.dtype))
+        scale = self.device.asarray(factors, accumulator(self.dtype))
+        shift = None if terms is None else self.device.asarray(terms, accumulator(self.dtype))
         order, drawn = self.order(epoch), -(-_DRAWN // self.batch_size) * self.batch_size
         for first in range(start * self.batch_size, len(order), drawn):
             chosen = order[first : first + drawn]

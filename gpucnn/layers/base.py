@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from gpucnn.backend import Array, Device, Shape
-from gpucnn.halves import full
+from gpucnn.halves import accumulator
 from gpucnn.ops.cast import store
 from gpucnn.random import Step, Stream
 from gpucnn.registry import Registered
@@ -75,7 +75,7 @@ class Builder:
 
         stream = Stream(self.seed, f"init.{self.path}.{name}")
         values = initial(init, self.activation, stream, shape, fan_in, fan_out)
-        return self._operand(Parameter(self.device.asarray(values, full(self.dtype))))
+        return self._operand(Parameter(self.device.asarray(values, accumulator(self.dtype))))
 
     def bias(self, shape: Shape) -> Parameter:
         """Return a bias: zeros, without weight decay."""
@@ -87,12 +87,12 @@ class Builder:
 
     def array(self, shape: Shape, value: float) -> Array:
         """Return an array that is kept but not learned, such as a running mean; never one of halves."""
-        filled: Array = self.device.xp.full(shape, value, dtype=full(self.dtype))
+        filled: Array = self.device.xp.full(shape, value, dtype=accumulator(self.dtype))
         return filled
 
     def _operand(self, parameter: Parameter) -> Parameter:
         """Return a parameter with the half copy that it needs in a network of halves."""
-        if self.dtype != full(self.dtype):
+        if self.dtype != accumulator(self.dtype):
             parameter.half = self.device.xp.empty(parameter.value.shape, self.dtype)
             refresh([parameter])
         return parameter

@@ -1,6 +1,6 @@
 """Numbers stored in a half precision, and read back: where a network's halves meet what is kept in float32.
 
-    narrowed   y = x scale, rounded once to the half        widened   y = x, in float32: nothing is lost
+narrowed   y = x scale, rounded once to the half        widened   y = x, in float32: nothing is lost
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn.backend import Array, array_module
-from gpucnn.dispatch import operation
+from gpucnn.dispatch import storing_operation
 from gpucnn.halves import is_half
 
 
@@ -28,11 +28,11 @@ def narrowed(x: Array, dtype: Any, scale: Array | None = None) -> Array:
 
 
 def widened(x: Array) -> Array:
-    """Return halves in float32; what is no half as it is."""
+    """Return halves in float32, where they lose nothing; what is no half as it is."""
     return _widened(x) if is_half(x) else x
 
 
-@operation(halves="own")
+@storing_operation
 def store(values: list[Array], stored: list[Array], scale: Array | None = None) -> None:
     """Write values, float32, times scale (1,), into the arrays of halves `stored`: lists with one array a parameter.
 
@@ -48,6 +48,6 @@ def store(values: list[Array], stored: list[Array], scale: Array | None = None) 
             half[...] = value if scale is None else value * scale
 
 
-@operation(halves="own")
+@storing_operation
 def _widened(x: Array) -> Array:
     return x.astype(np.float32)

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn.backend import Array, Shape, array_module
-from gpucnn.dispatch import operation
+from gpucnn.dispatch import operation, summing_operation
 from gpucnn.errors import ArgumentError, ShapeError
 from gpucnn.ops.checks import check_images
 from gpucnn.ops.phases import phases
@@ -140,7 +140,7 @@ def conv2d_backward_weight(
     return _conv2d_backward_weight(x, dy, w_shape, window, groups)
 
 
-@operation(halves="summed")
+@summing_operation
 def _conv2d_backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window, groups: int) -> Array:
     xp, (k, r, s, depth) = array_module(x), w_shape
     if depth == 1 and groups > 1:

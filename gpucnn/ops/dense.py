@@ -6,7 +6,7 @@ x (N, in), w (out, in), b (out,), y (N, out):  y = x w^T + b,  dx = dy w,  dw = 
 from __future__ import annotations
 
 from gpucnn.backend import Array
-from gpucnn.dispatch import operation
+from gpucnn.dispatch import operation, summing_operation
 from gpucnn.errors import ShapeError
 from gpucnn.ops.checks import check_dtypes
 from gpucnn.ops.sums import sum_rows
@@ -51,7 +51,7 @@ def dense_backward_weight(x: Array, dy: Array) -> Array:
     return _dense_backward_weight(x, dy)
 
 
-@operation(halves="summed")
+@summing_operation
 def _dense_backward_weight(x: Array, dy: Array) -> Array:
     dw: Array = dy.T @ x
     return dw

@@ -45,8 +45,8 @@ def gather(
         x = scale p + shift       p: what the frames make of the image, the first frame first
 
     images: (N, H, W, C), uint8 or float32. labels: (N,), int64. indices: (n,), int64. frames: (n, k, 9), int32, k >= 0.
-    scale, shift: (C,); the product is rounded before the sum. shift is None where nothing is added. dtype: of x, that of
-    `scale` by default; a half is rounded to last, from float32.
+    scale, shift: (C,); the product is rounded before the sum. shift is None where nothing is added.
+    dtype: that of x, by default as scale's; a half is rounded to last.
 
     >>> images = np.arange(6, dtype=np.uint8).reshape(2, 1, 3, 1)
     >>> mirror = frames(1, mirrored=1)[:, None]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from gpucnn.backend import Array, array_module
-from gpucnn.dispatch import operation
+from gpucnn.dispatch import summing_operation
 
 
-@operation(halves="summed")
+@summing_operation
 def sum_rows(x: Array) -> Array:
     """Return the sum of x (N, ..., C) over all axes but the last, shape (C,); float32 for halves.
 

@@ -11,7 +11,7 @@ import pytest
 
 from gpucnn import ops
 
-FILES = [path for path in sorted(Path(ops.__file__).parent.glob("*.py")) if "\n@operation" in path.read_text()]
+FILES = [path for path in sorted(Path(ops.__file__).parent.glob("*.py")) if "operation\n" in path.read_text()]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -21,7 +21,7 @@ def test_every_operation_has_kernels_with_its_arguments(file):
     names = [
         node.name
         for node in ast.parse(file.read_text()).body
-        if isinstance(node, ast.FunctionDef) and "operation" in map(_name, node.decorator_list)
+        if isinstance(node, ast.FunctionDef) and any(_is_operation(d) for d in node.decorator_list)
     ]
     assert names
     for name in names:
@@ -32,6 +32,5 @@ def test_every_operation_has_kernels_with_its_arguments(file):
         assert [(p.name, p.kind) for p in ours] == [(p.name, p.kind) for p in reference], name
 
 
-def _name(decorator: ast.expr) -> str:
-    """Return the name of `@name` or `@name(...)`."""
-    return ast.unparse(decorator).partition("(")[0]
+def _is_operation(decorator: ast.expr) -> bool:
+    return getattr(decorator, "id", "").endswith("operation")

@@ -169,14 +169,38 @@ def test_softmax(shape, half):
     )
 
 
+@pytest.mark.parametrize("shape", [(2, 1), (2, 5, 7, 3), (67, 33)])
+def test_batch_norm(shape, half, monkeypatch):
+    """Halves of mean 5 and deviation 1: what is kept beside them is float32, wrong by the rounding of few sums."""
+    monkeypatch.setattr(sums, "TERMS", 16)
+    channels, rows = shape[-1:], np.prod(shape[:-1])
+    x, dy = half.numbers(12, shape, shape)
+    x = half.rounded(x.astype(np.float32) + 5)
+    gamma, beta = numbers(13, channels, channels, dtype=np.float32)
+    y, mean, var, saved = ops.batch_norm_train(x, gamma, beta, 1e-3)
+    expected, mean_expected, var_expected, kept = reference(ops.batch_norm_train, x, gamma, beta, 1e-3)
+    for one, other in ((mean, mean_expected), (var, var_expected), (saved.inverse, kept.inverse)):
+        assert_near(one, other, np.float32, 32, roundings=rows + 32)
+    half.assert_near(y, expected, size=256, roundings=8)  # 8 eps in x, times 1 / sqrt(eps) = 32 at most
+    given = type(saved)(x, *(array.astype(np.float32) for array in kept[1:]))
+    dx, dgamma, dbeta = ops.batch_norm_backward(dy, given)
+    expected = reference(ops.batch_norm_backward, dy, type(saved)(*map(np.float64, given)))
+    half.assert_near(dx, expected[0], size=256, roundings=rows + 32)
+    for one, other in zip((dgamma, dbeta), expected[1:], strict=True):
+        assert_near(one, other, np.float32, 64, roundings=rows + 32)
+    still = ops.batch_norm_eval(x, gamma, beta, mean, var + 1, 1e-3)
+    half.assert_near(still, reference(ops.batch_norm_eval, x, gamma, beta, mean, var + 1, 1e-3), 32, roundings=8)
+
+
 def test_every_half_is_read_exactly(half):
     """What a kernel's sum of one element is: every finite half and both infinities."""
     x = half.every()
-    x = x[~np.isnan(x)]
+    with np.errstate(invalid="ignore"):  # of a NaN that signals
+        x = x[~np.isnan(x)]
     parts = np.full((1, x.size), np.nan, np.float32)
     launch.launch("sum_rows", sums.strips(x.size, 1), x=x[None], parts=parts, rows=1, columns=x.size)
-    np.testing.assert_array_equal(parts[0], x.astype(np.float32))
-    np.testing.assert_array_equal(widened(x), x.astype(np.float32))
+    for found in (parts[0], widened(x)):
+        np.testing.assert_array_equal(found, x.astype(np.float32), strict=True)
     assert np.isnan(sum_rows(np.array([[np.nan]], half.dtype)))
 
 
@@ -186,7 +210,8 @@ def test_every_kind_of_float_is_rounded_to_the_nearest_half(half):
     bits = np.concatenate([high | low for low in (0, 1, 0xFFF, 0x1000, 0x1001, 0x3000, 0x7FFF, 0x8000, 0x8001, 0xFFFF)])
     x = bits.view(np.float32)
     with np.errstate(over="ignore"):
-        np.testing.assert_array_equal(narrowed(x, half.dtype), half.rounded(x))
+        stored, expected = narrowed(x, half.dtype), half.rounded(x)
+        np.testing.assert_array_equal(*(array.astype(np.float32) for array in (stored, expected)))
 
 
 def test_many_arrays_are_stored_at_once_times_a_scale(half):

@@ -332,7 +332,7 @@ MUTANTS = [
         "gather", "int k = changes - 1; k >= 0 && !covered; --k", "int k = 0; k < changes && !covered; ++k", "gather"
     ),
     Mutant("gather", "[n * changes + k]", "[k]", "gather"),
-    Mutant("gather", "shift ? scaled + Acc(shift[channel])", "false ? scaled", "gather"),
+    Mutant("gather", "shift ? scaled + shift[channel]", "false ? scaled", "gather"),
     Mutant("finite", "atomicAdd(total, found)", "*total += found", "finite"),
     Mutant("finite", "i < chunk.end", "i <= chunk.end", "finite"),
     Mutant("finite", "arrays[chunk.array]", "arrays[0]", "finite"),
