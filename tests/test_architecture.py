@@ -16,7 +16,8 @@ ROOT = Path(gpucnn.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 GROUND = [
-    "errors", "problems", "resources", "setting", "backend", "halves", "dispatch", "arguments", "random", "registry",
+    "errors", "problems", "resources", "setting", "backend", "halves", "dispatch", "arguments", "random", "rates",
+    "registry",
 ]  # fmt: skip
 PARTS = ["layers", "losses", "optimizers", "schedules", "augment"]
 BELOW: dict[str, list[str]] = {
@@ -29,6 +30,7 @@ BELOW: dict[str, list[str]] = {
     "dispatch": ["errors", "setting", "backend", "halves"],
     "arguments": [],
     "random": ["backend"],
+    "rates": [],
     "registry": ["errors", "problems"],
     "cuda": GROUND,
     "ops": [*GROUND, "cuda"],
