@@ -74,7 +74,7 @@ def launch_pass(name: str, grid: tuple[int, ...], plan: Plan, task: Task, arrays
     """
     others["g"] = geometry(task.x_shape, task.w_shape[0], task.window, task.groups)
     if task.which != "backward_weight":
-        launch(name, grid, **dict(arrays), **others)
+        launch(name, grid, **{**arrays, **others})
         return
     x, dy, dw = (cast(Array, arrays[name]) for name in ("x", "dy", "dw"))
     parts = sums.new_parts(x, plan.option("pieces"), dw.size)
