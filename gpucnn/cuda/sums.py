@@ -42,8 +42,13 @@ def new_parts(like: Array, pieces: int, sums: int) -> Array:
 def add_parts(parts: Array, shape: Shape) -> Array:
     """Return the sum over the first axis of `parts`, of this shape, taken in order."""
     out: Array = array_module(parts).empty(shape, parts.dtype)
-    launch("add_parts", blocks(out.size), parts=parts, out=out, count=out.size, pieces=len(parts))
+    add_parts_into(parts, out)
     return out
+
+
+def add_parts_into(parts: Array, out: Array) -> None:
+    """Write the sum over the first axis of `parts` to `out`, as `add_parts` does."""
+    launch("add_parts", blocks(out.size), parts=parts, out=out, count=out.size, pieces=len(parts))
 
 
 def sum_rows(x: Array) -> Array:
