@@ -22,6 +22,9 @@ R = TypeVar("R")
 HALVES = ("float16", "bfloat16")
 """Names of dtypes. NumPy has no bfloat16: it is that of ml_dtypes, as in CuPy from version 14 on."""
 
+EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
+"""The distance from 1 to the next number."""
+
 
 def named(name: str) -> Any:
     """Return the dtype of this name; raises ArgumentError for bfloat16 where ml_dtypes is missing.
