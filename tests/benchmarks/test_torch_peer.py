@@ -32,6 +32,8 @@ POOLS = [
 ]
 ROWS = ["flatten", {"dropout": 0.0}, {"dense": 7}, "relu", "batch_norm", {"dense": 3}]
 GLOBAL = ["global_avg_pool2d", {"dense": 3}]
+SMOOTH = [{"conv2d": {"out_channels": 4, "kernel_size": 2}}, "gelu", {"max_pool2d": 2}, "silu", {"max_pool2d": 4}]
+FIXED = [*SMOOTH, "flatten", {"dense": 5}, "tanh", {"dense": 3}, {"scale": {"initial": 0.1111, "learned": False}}]
 
 
 def experiment(model: list[Any], optimizer: Any = "adamw", loss: Any = "cross_entropy") -> Any:
@@ -61,7 +63,7 @@ def contenders(settings: Any, *, channels_last: bool) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-@pytest.mark.parametrize("model", [[*IMAGES, *POOLS, *ROWS], [*IMAGES, *GLOBAL]], ids=["rows", "global"])
+@pytest.mark.parametrize("model", [[*IMAGES, *POOLS, *ROWS], [*IMAGES, *GLOBAL], FIXED], ids=["rows", "global", "smooth"])
 def test_scores_and_gradients_agree(torch, model, channels_last):
     """Those of a step, with the statistics of the batch; then scores with running statistics."""
     loss = {"cross_entropy": {"label_smoothing": 0.1, "class_weights": [1.0, 2.0, 3.0]}}
@@ -117,7 +119,8 @@ def test_networks_of_the_shipped_configs_convert(torch):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model": ["tanh", *GLOBAL]}, "layer 0.tanh: there is no tanh"),
+        ({"model": ["elu", *GLOBAL]}, "layer 0.elu: there is no elu"),
+        ({"model": ["scale", *GLOBAL]}, "scale that is learned"),
         ({"model": ["flatten", "batch_norm", {"dense": 3}]}, "batch_norm after flatten"),
         ({"model": [POOLS[0] | {"avg_pool2d": {"padding": "same", "count_include_pad": False}}, *GLOBAL]}, "uneven"),
         ({"model": GLOBAL, "loss": "mse"}, "loss: there is no mse"),
