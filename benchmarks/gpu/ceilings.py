@@ -25,16 +25,19 @@ def use_tf32(torch: Any, allowed: bool) -> None:
 
 def ceilings(torch: Any, clock: Clock) -> dict[str, float]:
     """Return bytes a second, counting those read and written, and operations a second in float32, TF32 and halves."""
-    source = torch.randn(COPY_BYTES // 4, device=exchange.WHERE)
-    target = torch.empty_like(source)
-    found = {"bytes": 2 * COPY_BYTES / _median(clock, lambda _: target.copy_(source), 10)}
-    del source, target
+    found = {"bytes": 2 * COPY_BYTES / _copy(torch, clock)}
     for name, allowed in (("float32", False), ("tf32", True), ("bfloat16", False), ("float16", False)):
         use_tf32(torch, allowed)
         dtype = getattr(torch, "float32" if name == "tf32" else name)
         a, b = (torch.randn(SIZE, SIZE, device=exchange.WHERE).to(dtype) for _ in range(2))
         found[name] = 2 * SIZE**3 / _product(torch, clock, a, b)
     return found
+
+
+def _copy(torch: Any, clock: Clock) -> float:
+    source = torch.randn(COPY_BYTES // 4, device=exchange.WHERE)
+    target = torch.empty_like(source)
+    return _median(clock, lambda _: target.copy_(source), 10)
 
 
 def _product(torch: Any, clock: Clock, a: Any, b: Any) -> float:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from gpucnn.cpu import numerics
+from gpucnn import numerics
 from gpucnn.dispatch import Impl, using
 from gpucnn.training.rounding import limit
 

@@ -41,13 +41,26 @@ class Shape:
 
     @property
     def elements(self) -> int:
-        """How many numbers a pass moves at least: two of x, w and y are read, the third is written."""
-        return sum(map(math.prod, self.shapes))
+        """How many numbers a pass moves at least: two of x, w and y are read, the third is written.
+
+        Of x those count that a kernel meets: with 1x1 kernels and stride 2, a quarter of them.
+        """
+        _, w, y = self.shapes
+        return self.n * met(self.size, self.output, self.r, self.stride) ** 2 * self.c + math.prod(w) + math.prod(y)
 
     def terms(self, name: str) -> int:
         """Of how many products an element is a sum."""
         k, r, s, depth = self.shapes[1]
         return {PASSES[0]: r * s * depth, PASSES[1]: r * s * k // self.groups}.get(name, self.n * self.output**2)
+
+
+def met(size: int, output: int, kernel: int, stride: int) -> int:
+    """Return how many positions of an axis kernels meet at most.
+
+    >>> met(8, 4, 3, 2), met(8, 4, 1, 2)
+    (8, 4)
+    """
+    return min(size, output * kernel) if kernel < stride else size
 
 
 def _same(name: str, n: int, size: int, c: int, k: int, r: int = 3, **rest: int) -> Shape:

@@ -37,5 +37,9 @@ class Gpucnn:
 
     def scores(self) -> Array:
         """Return the scores of the batch."""
+        return self.scores_of(self.batch.x)
+
+    def scores_of(self, x: Array) -> Array:
+        """Return the scores of images."""
         with computing(self.experiment):
-            return self.model.forward(self.batch.x)[0]
+            return self.model.forward(x)[0]

@@ -22,7 +22,6 @@ from gpucnn.layers.chain import Container
 from gpucnn.model import Model
 from gpucnn.ops.window import Window
 
-
 ACTIVATIONS = {"gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "softplus": nn.Softplus}
 """Those that are computed element by element, without arguments."""
 

@@ -34,6 +34,7 @@ ROWS = ["flatten", {"dropout": 0.0}, {"dense": 7}, "relu", "batch_norm", {"dense
 GLOBAL = ["global_avg_pool2d", {"dense": 3}]
 SMOOTH = [{"conv2d": {"out_channels": 4, "kernel_size": 2}}, "gelu", {"max_pool2d": 2}, "silu", {"max_pool2d": 4}]
 FIXED = [*SMOOTH, "flatten", {"dense": 5}, "tanh", {"dense": 3}, {"scale": {"initial": 0.1111, "learned": False}}]
+NETWORKS = {"rows": [*IMAGES, *POOLS, *ROWS], "global": [*IMAGES, *GLOBAL], "fixed": FIXED}
 
 
 def experiment(model: list[Any], optimizer: Any = "adamw", loss: Any = "cross_entropy") -> Any:
@@ -63,7 +64,9 @@ def contenders(settings: Any, *, channels_last: bool) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-@pytest.mark.parametrize("model", [[*IMAGES, *POOLS, *ROWS], [*IMAGES, *GLOBAL], FIXED], ids=["rows", "global", "smooth"])
+@pytest.mark.parametrize(
+    "model", [[*IMAGES, *POOLS, *ROWS], [*IMAGES, *GLOBAL], FIXED], ids=["rows", "global", "smooth"]
+)
 def test_scores_and_gradients_agree(torch, model, channels_last):
     """Those of a step, with the statistics of the batch; then scores with running statistics."""
     loss = {"cross_entropy": {"label_smoothing": 0.1, "class_weights": [1.0, 2.0, 3.0]}}
