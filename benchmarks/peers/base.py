@@ -38,11 +38,8 @@ class Batch:
 
     @staticmethod
     def random(experiment: Experiment) -> Batch:
-        """Return normal noise of the shape of the experiment's batches: no data set is needed."""
+        """Return normal noise of the shape and dtype of the experiment's batches: no data set is needed."""
         info, size = experiment.data.dataset.build().info(), experiment.data.batch_size
         rng = np.random.default_rng(experiment.seed)
-        dtype = (
-            np.float64 if experiment.precision == "float64" else np.float32
-        )  # halves are rounded where they are used
-        x = rng.standard_normal((size, *info.shape), dtype=dtype)
+        x = rng.standard_normal((size, *info.shape), dtype=np.dtype(experiment.precision))
         return Batch(x, rng.integers(len(info.classes), size=size))
