@@ -7,6 +7,7 @@ from typing import Any
 from gpucnn.arguments import PositiveFloat
 from gpucnn.backend import Array, Shape
 from gpucnn.layers.base import Builder, Layer
+from gpucnn.ops.cast import narrowed, widened
 from gpucnn.ops.sums import sum_rows
 from gpucnn.random import Step
 
@@ -40,20 +41,25 @@ class Scale(Layer, name="scale"):
     def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
         """Return y; backward needs x where there is something to learn."""
         if not self.learned:
-            return x * self.initial, None
-        return x * self.params["gamma"].value + self.params["beta"].value, x
+            return self._times(x), None
+        y = widened(x) * self.params["gamma"].value + self.params["beta"].value
+        return narrowed(y, x.dtype), x
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return dx, and add dgamma and dbeta."""
+        if not self.learned:
+            return self._times(dy)
         self.backward_params(dy, saved)
-        dx: Array = dy * (self.params["gamma"].value if self.learned else self.initial)
-        return dx
+        return narrowed(widened(dy) * self.params["gamma"].value, dy.dtype)
 
     def backward_params(self, dy: Array, saved: Any) -> None:
         """Add dgamma and dbeta."""
         if self.learned:
-            self.params["gamma"].accumulate(sum_rows(dy * saved))
+            self.params["gamma"].accumulate(sum_rows(widened(dy) * widened(saved)))
             self.params["beta"].accumulate(sum_rows(dy))
+
+    def _times(self, x: Array) -> Array:
+        return narrowed(widened(x) * self.initial, x.dtype)
 
     def flops(self, shape: Shape) -> int:
         """Return 2 for each element, a multiplication and an addition; 1 where nothing is added."""

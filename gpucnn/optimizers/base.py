@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gpucnn.backend import Array, array_module
-from gpucnn.layers.base import Parameter
+from gpucnn.layers.base import Parameter, refresh
 from gpucnn.registry import Registered
 
 
@@ -53,6 +53,7 @@ class Optimizer(Registered, ABC, kind="optimizer", package="gpucnn.optimizers"):
             decayed = [p.decay or self.decay_all for p in chosen]
             weights = Weights([p.value for p in chosen], list(grads.values()), slots, decayed)
             self.update_all(weights, float(lr), step)
+            refresh(chosen)
 
     @abstractmethod
     def update_all(self, weights: Weights, lr: float, step: int) -> None:
