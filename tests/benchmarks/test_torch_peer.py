@@ -106,6 +106,33 @@ def test_updates_agree(torch, optimizer):
         np.testing.assert_allclose(change, ours.model.arrays()[name] - before[name], rtol=1e-6, err_msg=name)
 
 
+@pytest.mark.parametrize(
+    "network",
+    [
+        "LeNet",
+        "airbench-like",
+        pytest.param("ResNet-18", marks=pytest.mark.exhaustive),
+        pytest.param("ResNet-50", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_networks_that_are_timed_on_a_gpu_agree(torch, network):
+    """Scores, and the gradients of a step over a few images; of the large ones, of small images."""
+    from benchmarks.gpu.networks import Case
+
+    size, classes = {"LeNet": 28, "airbench-like": 32}.get(network, 33), 1000 if network == "ResNet-50" else 10
+    images = {"size": size, "channels": 1 if network == "LeNet" else 3, "classes": classes}
+    settings = Case(network, "float64").experiment().dump()
+    settings["data"] |= {"dataset": {"synthetic": images}, "batch_size": 3, "augment": [], "validation": 0}
+    ours, theirs = contenders(load(settings), channels_last=True)
+    np.testing.assert_allclose(theirs.scores(), ours.scores(), rtol=1e-9, atol=1e-9)
+    ours.step()
+    theirs.step()
+    for name, weight in theirs.weights.items():
+        grad = ours.model.params[name].grad
+        difference = np.abs(weight.ours(weight.tensor.grad.numpy()) - grad).max()
+        assert difference <= 1e-7 * np.abs(grad).max() > 0, name
+
+
 def test_networks_of_the_shipped_configs_convert(torch):
     from benchmarks.contest import contenders
     from gpucnn.resources import find_config
