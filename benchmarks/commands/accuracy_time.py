@@ -24,7 +24,8 @@ def accuracy_time(
     overrides: Overrides = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ... to train with.")] = 3,
     every: Annotated[
-        int | None, typer.Option(min=1, help="Steps between two looks at the test images.  [default: 4 an epoch]")
+        int | None,
+        typer.Option(min=1, help="Steps between two looks at the test images.  [default: 4 looks an epoch]"),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     warm_up: Annotated[

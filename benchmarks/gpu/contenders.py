@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -14,14 +13,19 @@ from benchmarks.gpu.networks import HALVES
 from benchmarks.peers.base import Batch
 from benchmarks.peers.gpucnn import Gpucnn
 from benchmarks.peers.torch_step import Torch
+from benchmarks.processes import Failed
 from gpucnn.backend import Array, Device, to_numpy
 from gpucnn.config import Experiment
+from gpucnn.config.implementations import computing
 from gpucnn.errors import GpucnnError
 from gpucnn.model import Model
 from gpucnn.training.parts import build_model
 
 SCORED = 8
 """How many images' scores are compared: evaluation looks at each by itself."""
+
+SAME_LOSS = 1e-2
+"""By how much losses of the same step may differ: where operations are fused, halves are rounded at other places."""
 
 WARM_UP = 3
 """Steps before a step is captured, so that libraries have chosen their algorithms and optimizers made their state."""
@@ -32,7 +36,9 @@ class Missing(GpucnnError):  # noqa: N818 - what it says of a contender
 
 
 class Contender(Protocol):
-    """A network with its batch on the device."""
+    """A network with its batch on the device. steps: how many a call of `step` makes, several where they are short."""
+
+    steps: int
 
     def prepare(self) -> None:
         """Set what is global, before a turn."""
@@ -46,6 +52,8 @@ class Contender(Protocol):
 
 class Ours(Gpucnn):
     """gpucnn's step, operation by operation, on a device."""
+
+    steps = 1
 
     def __init__(self, experiment: Experiment, batch: Batch, device: Device) -> None:
         self.experiment, self.count = experiment, 0
@@ -63,30 +71,34 @@ class Ours(Gpucnn):
 
 
 class OursAsGraph:
-    """gpucnn's step, captured once and replayed. Raises Missing where this gpucnn cannot capture one."""
+    """gpucnn's steps, captured once and replayed. Raises Missing where this gpucnn cannot capture them."""
 
-    def __init__(self, experiment: Experiment, batch: Batch, device: Device) -> None:
+    def __init__(self, experiment: Experiment, batch: Batch, device: Device, *, steps: int = 1) -> None:
         try:
             from gpucnn.training.graph import CapturedStep
         except ImportError:
             raise Missing("this version of gpucnn does not capture steps") from None
-        self._step = CapturedStep(experiment, device.asarray(batch.x), device.asarray(batch.labels))
-        self._eager = functools.cache(lambda: Ours(experiment, batch, device))
+        self.steps = steps
+        self._eager = Ours(experiment, batch, device)
+        with computing(experiment):
+            self.step = CapturedStep(experiment, self._eager.batch.x, self._eager.batch.labels, device, steps)
 
     def prepare(self) -> None:
         """Set nothing."""
 
-    def step(self) -> Any:
-        """Replay the step."""
-        return self._step()
-
     def scores(self) -> Array:
-        """Return those of the network that the step was captured of."""
-        return self._eager().scores()
+        """Return those of the same network, step by step; raises Failed where its loss is not that of the graph."""
+        self._eager.step()
+        expected, losses = float(self._eager.loss_value), self.step.losses()
+        if not abs(float(losses[0]) - expected) <= SAME_LOSS * abs(expected):
+            raise Failed(f"the graph's first loss is {float(losses[0]):.6g}, not {expected:.6g}")
+        return self._eager.scores()
 
 
 class TorchOnDevice(Torch):
     """PyTorch's step on the GPU: channels_last, halves by autocast, images in the precision that it computes in."""
+
+    steps = 1
 
     def __init__(self, experiment: Experiment, batch: Batch, host: Model, *, mode: str | None = None) -> None:
         super().__init__(experiment, batch, host, channels_last=True)
@@ -137,15 +149,18 @@ class TorchCompiled(TorchOnDevice):
 class TorchAsGraph(TorchOnDevice):
     """PyTorch's whole step captured by hand, update included: after https://docs.pytorch.org/docs/stable/notes/cuda.html."""
 
-    def __init__(self, experiment: Experiment, batch: Batch, host: Model, *, mode: str | None = None) -> None:
+    def __init__(
+        self, experiment: Experiment, batch: Batch, host: Model, *, mode: str | None = None, steps: int = 1
+    ) -> None:
         super().__init__(experiment, batch, host, mode=mode)
+        self.steps = steps
         for group in self.optimizer.param_groups:
             if "capturable" in group:  # Adam's count of steps has to be on the device
                 group["capturable"] = True
         self._graph: Any = None
 
     def step(self) -> Any:
-        """Replay the step, which the first call captures."""
+        """Replay the steps, which the first call captures."""
         if self._graph is None:
             self._graph = self._captured()
         self._graph.replay()
@@ -159,7 +174,8 @@ class TorchAsGraph(TorchOnDevice):
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            super().step()
+            for _ in range(self.steps):
+                super().step()
         return graph
 
 
@@ -186,18 +202,18 @@ PARTS: dict[str, tuple[str, ...]] = {
 comes before."""
 
 
-def make(name: str, experiment: Experiment, batch: Batch, host: Model, device: Device) -> Contender:
+def make(name: str, experiment: Experiment, batch: Batch, host: Model, device: Device, steps: int = 1) -> Contender:
     """Return a contender by its name. host: the network on the CPU in float32, whose weights the peers copy.
 
-    Raises Missing where it cannot be had.
+    steps: how many a graph is of, ours or one that is captured by hand. Raises Missing where it cannot be had.
     """
     makers: dict[str, Callable[[], Contender]] = {
         GPUCNN: lambda: Ours(experiment, batch, device),
-        GPUCNN_GRAPH: lambda: OursAsGraph(experiment, batch, device),
+        GPUCNN_GRAPH: lambda: OursAsGraph(experiment, batch, device, steps=steps),
         EAGER: lambda: TorchOnDevice(experiment, batch, host),
-        GRAPH: lambda: TorchAsGraph(experiment, batch, host),
+        GRAPH: lambda: TorchAsGraph(experiment, batch, host, steps=steps),
         COMPILED: lambda: TorchCompiled(experiment, batch, host),
-        COMPILED_GRAPH: lambda: TorchAsGraph(experiment, batch, host, mode="max-autotune-no-cudagraphs"),
+        COMPILED_GRAPH: lambda: TorchAsGraph(experiment, batch, host, mode="max-autotune-no-cudagraphs", steps=steps),
         JAX: lambda: _jax(experiment, batch, host),
     }
     return makers[name]()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.machine import ROOT
+from benchmarks.peers.base import LEARNING_RATE
 from gpucnn.config import Experiment, load
 from gpucnn.resources import find_config
 
@@ -19,6 +20,9 @@ CONFIGS = {
     "ResNet-50": "resnet50",
 }
 """Networks, and the experiments that they are: those of benchmarks/configs, or shipped ones."""
+
+UNROLLED = {"LeNet": 8, "ResNet-20": 8}
+"""How many steps of short ones a graph is of, ours and PyTorch's: a launch costs some microseconds."""
 
 LARGE = ("ResNet-50",)
 """Of these, contenders are not in memory all at once."""
@@ -38,10 +42,14 @@ class Case:
         return f"{self.network}:{self.precision}"
 
     def experiment(self, precision: str | None = None) -> Experiment:
-        """Return its experiment, or the same in another precision. Images are made by chance: no data set is read."""
+        """Return its experiment, or the same in another precision, at a rate that leaves the network as it is.
+
+        No data set is read: images are made by chance.
+        """
         name = CONFIGS[self.network]
         file = ROOT / "benchmarks" / "configs" / f"{name}.yaml"
-        return load(file if file.is_file() else find_config(name), [f"precision={precision or self.precision}"])
+        changes = [f"precision={precision or self.precision}", f"optimizer.sgd.lr={LEARNING_RATE}"]
+        return load(file if file.is_file() else find_config(name), changes)
 
 
 CASES = [

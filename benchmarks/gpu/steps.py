@@ -17,7 +17,7 @@ from benchmarks.gpu.ceilings import ceilings
 from benchmarks.gpu.clock import WALL, Clock, Way
 from benchmarks.gpu.contenders import Contender
 from benchmarks.gpu.floors import Work, work
-from benchmarks.gpu.networks import HALVES, LARGE, Case, case
+from benchmarks.gpu.networks import HALVES, LARGE, UNROLLED, Case, case
 from benchmarks.peers.base import Batch
 from benchmarks.processes import Failed
 from gpucnn.backend import Array, Device
@@ -77,7 +77,7 @@ class _Timing:
         made: dict[str, Contender] = {}
         for each in names:
             try:
-                made[each] = contenders.make(each, self.experiment, self.batch, self.host, self.device)
+                made[each] = self.contender(each)
                 row["errors"][each] = self.error(made[each])
                 made[each].prepare()
                 made[each].step()
@@ -86,12 +86,17 @@ class _Timing:
                 row["failed"][each] = f"{type(error).__name__}: {error}"[:500]
         ways = {each: Way(lambda _, it=it: it.step(), it.prepare) for each, it in made.items()}  # type: ignore[misc]
         times = self.clock.interleaved(ways, rounds=self.rounds, seconds=self.turn, kinds=(WALL,)) if ways else {}
-        row["seconds"] |= {each: found[WALL] for each, found in times.items()}
+        row["seconds"] |= {who: [time / made[who].steps for time in found[WALL]] for who, found in times.items()}
         row["images_per_second"] = {who: len(self.batch.x) / median(found) for who, found in row["seconds"].items()}
         del made, ways
         gc.collect()
         torch.cuda.empty_cache()
         self.device.release()
+
+    def contender(self, name: str) -> Contender:
+        """Return a contender by its name."""
+        steps = UNROLLED.get(self.which.network, 1)
+        return contenders.make(name, self.experiment, self.batch, self.host, self.device, steps)
 
     def error(self, contender: Contender) -> float:
         """Return how far a contender's scores are from those of the same network on the CPU; raises Failed if too far.

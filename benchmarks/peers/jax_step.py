@@ -32,6 +32,7 @@ class Jax:
     """
 
     name = "JAX"
+    steps = 1
 
     def __init__(self, experiment: Experiment, batch: Batch, model: Model, *, images: int | None = None) -> None:
         loss, optimizer = experiment.loss, experiment.optimizer

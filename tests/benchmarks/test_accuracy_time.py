@@ -79,6 +79,23 @@ def test_a_device_is_waited_for_and_warming_up_is_not_counted(monkeypatch):
     assert (found.setup_seconds, found.looks[0][:2], found.looks[-1][:2]) == (7.0, (6, 30.0), (12, 60.0))
 
 
+def test_a_gpu_is_raced_as_it_trains_with_looks_after_epochs(monkeypatch):
+    """On the CPU: the trainer's own loop, with a look after each epoch until it will do."""
+    looked = []
+
+    def as_trained(trainer, look):
+        looked.append(look)
+        return train(trainer, look)
+
+    train = race.as_trained
+    monkeypatch.setattr(race, "_by_steps", lambda trainer, look, every: as_trained(trainer, look))
+    found = race.race("digits", [*TINY, "training.epochs=3"], target=1.0, every=None)
+    assert [step for step, _, _ in found.looks] == [12, 24, 36]
+    assert found.best > 0.5
+    assert len(race.race("digits", [*TINY, "training.epochs=3"], target=0.1, every=None).looks) == 1
+    assert len(looked) == 2
+
+
 def test_without_test_images_there_is_nothing_to_look_at(monkeypatch):
     trainer = SimpleNamespace(data=SimpleNamespace(evaluation=lambda name: None))
     monkeypatch.setattr(race, "Trainer", lambda *arguments: trainer)

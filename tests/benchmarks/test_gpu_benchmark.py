@@ -404,7 +404,8 @@ class TestMeasured:
             assert row["seconds"].keys() == row["errors"].keys() == row["roofline"].keys() == ours | {"cuDNN"}
             assert row["ratio"].keys() == ours
             low, high = {"float32": (0, 1e-6), "fp16": (1e-5, 2e-3)}[row["mode"]]
-            assert all(low < error < high for error in row["errors"].values()), row
+            assert low < row["errors"]["cuDNN"] < high, row
+            assert all(0 < error < high for error in row["errors"].values()), row
             assert {len(times) for times in row["seconds"].values()} == {2}
             assert min(row["roofline"].values()) > 0
         assert sum("error" in row for row in known["passes"]) == len(known["passes"]) - len(good) == 6
@@ -503,28 +504,43 @@ class TestMeasured:
         experiment = load(find_config("digits"), ["optimizer=adam"])
         batch = Batch.random(experiment)
         host = contenders.build_model(experiment, batch.x.shape[1:], Device("cpu"))
-        graph = contenders.make("PyTorch graph", experiment, batch, host, Device("cpu"))
+        graph = contenders.make("PyTorch graph", experiment, batch, host, Device("cpu"), steps=2)
         for _ in range(2):
             graph.step()
-        assert events == ["aside", "step", "step", "step", "capture", "step", "replay", "replay"]
+        assert events == ["aside", "step", "step", "step", "capture", "step", "step", "replay", "replay"]
         assert all(group["capturable"] for group in graph.optimizer.param_groups)
 
     def test_our_graph_is_made_of_the_experiment_and_a_batch_on_the_device(self, cupy, monkeypatch):
-        from benchmarks.gpu import contenders
+        from benchmarks.gpu import contenders, modes
         from benchmarks.peers.base import Batch
+        from benchmarks.processes import Failed
+
+        experiment = load(find_config("digits"), ["precision=float64", "impl=reference", "data.batch_size=3"])
+        batch = Batch.random(experiment)
+        same = contenders.Ours(experiment, batch, Device("cuda", 0))
+        same.step()
 
         class CapturedStep:
-            def __init__(self, experiment: Any, x: Any, labels: Any) -> None:
-                assert isinstance(x, cupy_stand_in.ndarray)
-                assert isinstance(labels, cupy_stand_in.ndarray)
+            wrong = 0.0
+
+            def __init__(self, *given: Any) -> None:
+                assert given[0] is experiment
+                assert [type(array) for array in given[1:3]] == [cupy_stand_in.ndarray] * 2
+                assert given[3:] == (Device("cuda", 0), 4)
+                assert modes.numerics.current() == experiment.numerics
 
             def __call__(self) -> str:
                 return "replayed"
 
+            def losses(self) -> Any:
+                return np.array([float(same.loss_value) + self.wrong])
+
         monkeypatch.setitem(sys.modules, "gpucnn.training.graph", SimpleNamespace(CapturedStep=CapturedStep))
-        experiment = load(find_config("digits"))
-        batch = Batch.random(experiment)
-        assert contenders.OursAsGraph(experiment, batch, Device("cuda", 0)).step() == "replayed"
+        graph = contenders.OursAsGraph(experiment, batch, Device("cuda", 0), steps=4)
+        assert (graph.step(), graph.steps, graph.scores().shape) == ("replayed", 4, (3, 10))
+        CapturedStep.wrong = 0.1
+        with pytest.raises(Failed, match="the graph's first loss is"):
+            contenders.OursAsGraph(experiment, batch, Device("cuda", 0), steps=4).scores()
 
 
 class TestSuite:
