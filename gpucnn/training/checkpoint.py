@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 
 from gpucnn.backend import Array, Shape
 from gpucnn.errors import CheckpointError
-from gpucnn.training.files import write_atomically
+from gpucnn.files import write_atomically
 
 FORMAT, VERSION = "gpucnn checkpoint", "1"
 _NO_DIGEST = "0" * 64

@@ -15,11 +15,11 @@ from gpucnn.config import Experiment
 from gpucnn.config.implementations import computing
 from gpucnn.data.normalize import Normalize, scaled
 from gpucnn.errors import ArgumentError, CheckpointError, RunError
+from gpucnn.files import read_json
 from gpucnn.losses.base import Loss
 from gpucnn.model import Model
 from gpucnn.training.checkpoint import Checkpoint, Progress
 from gpucnn.training.evaluate import Evaluation, evaluate
-from gpucnn.training.files import read_json
 from gpucnn.training.images import as_images
 from gpucnn.training.metrics import read_lines
 from gpucnn.training.parts import ExperimentData, build_model

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from gpucnn.errors import CheckpointError, RunError
+from gpucnn.files import TEMPORARY, write_atomically
 from gpucnn.training.checkpoint import Checkpoint
-from gpucnn.training.files import TEMPORARY, write_atomically
 from gpucnn.training.lock import Lock
 
 RUNS = Path("runs")
