@@ -25,7 +25,7 @@ from gpucnn.training.rounding import SHARE
 from gpucnn.training.tracing import is_parameter
 
 FORMAT = "gpucnn golden 1"
-_FREE = r"name|device|impl|numerics|threads|training\.micro_batch|data\.workers|data\.dataset\.\w+\.path"
+_FREE = r"name|device|impl|numerics|plans|threads|training\.micro_batch|data\.workers|data\.dataset\.\w+\.path"
 """Settings that change roundings at most."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 from gpucnn.backend import Device
 from gpucnn.cuda import plans
@@ -53,6 +54,13 @@ class Choices:
         return known.get(row.plan, default) if row else default
 
 
-def tuned_on(device: Device, tell: Callable[[str], object]) -> Callable[[], Table] | None:
-    """Return what reads the plans that were measured on such a device when it is first asked; None for the CPU."""
-    return None if device.kind == "cpu" else lambda: Cache(identity(device), tell).read()
+def choices(
+    which: Literal["tuned", "default"],
+    device: Device,
+    kept: Mapping[str, str] | None = None,
+    tell: Callable[[str], object] = lambda text: None,
+) -> Choices:
+    """Return the choices of a run on a device; which: whether plans that were measured are used, read when needed."""
+    if which == "default":
+        return Choices(kept, None, tell)
+    return Choices(kept, lambda: Cache(identity(device), tell).read(), tell)

@@ -85,12 +85,12 @@ def test_a_file_that_may_not_be_read_is_told(folder):
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(RunError, match="cannot make .*tuned: .*: choose another GPUCNN_CACHE"):
+    with pytest.raises(RunError, match=r"cannot make .*tuned: .*: choose another GPUCNN_CACHE"):
         Cache(DEVICE).add({"a": ROW})
 
 
 def test_processes_add_to_each_other(folder):
-    """Four that each add twenty tasks, one by one: none is lost."""
+    """Two that each add twenty tasks, one by one: none is lost."""
     code = (
         "import sys; from gpucnn.tuning.cache import Cache, Tuned; c = Cache({'device': 'a'})\n"
         "for i in range(20): c.add({f'{sys.argv[1]} {i}': Tuned('plain', 'plain', {'plain': 1.0})})"
