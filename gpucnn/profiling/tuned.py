@@ -84,7 +84,7 @@ def tuned(
     tell: Callable[[str], object] = lambda text: None,
     warn: Callable[[str], object] = lambda text: None,
 ) -> tuple[list[Row], Path]:
-    """Tune an experiment's passes on a CUDA device; return them in the order of a step, and where they are kept.
+    """Tune an experiment's passes on a CUDA device; return them layer by layer, and where they are kept.
 
     tell: hears what is being measured; warn: what is wrong with what was measured before. Raises ArgumentError where
     there is nothing to tune.
