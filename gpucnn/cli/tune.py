@@ -57,9 +57,8 @@ def as_text(title: str, rows: list[Row], path: str, seconds: float) -> str:
     names, lines, last = dict(zip(paths, labels(paths), strict=True)), [], ""
     for row in rows:
         label = "" if row.part.path == last else names[row.part.path]
-        lines.append(
-            [label, row.what, str(row.plan), *_times(row.seconds, row.default_seconds), f"{100 * row.roofline:.1f} %"]
-        )
+        times = _times(row.seconds, row.default_seconds)
+        lines.append([label, row.what, row.plan, *times, f"{100 * row.roofline:.1f} %"])
         last = row.part.path
     ours, before = sum(row.seconds for row in rows), sum(row.default_seconds for row in rows)
     lines.append(["all", "", "", *_times(ours, before), ""])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from kernels.test_training_on_kernels import CONFIG
 import gpucnn
 from gpucnn.backend import Device
 from gpucnn.cli import main
+from gpucnn.cuda import plans
+from gpucnn.cuda.families import plain
 from gpucnn.cuda.plans import Plan
 from gpucnn.profiling import peaks, tuned
 from gpucnn.training import report
 from gpucnn.training.checkpoint import Checkpoint
 from gpucnn.training.observer import Observer
-from gpucnn.tuning import tuner
 from gpucnn.tuning.cache import Cache, identity
 
 SMALL = {
@@ -33,15 +35,17 @@ SMALL = {
 
 
 @pytest.fixture(autouse=True)
-def cuda(modules: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """CuPy's stand-in with kernels, a cache of its own, and peaks that are measured in no time."""
+def cuda(modules: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """CuPy's stand-in with kernels, one family of plans, a cache of its own, and peaks that are measured in no time."""
     monkeypatch.setenv("GPUCNN_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tuner, "MOST_PLANS", 3)
+    monkeypatch.setattr(plans, "families", lambda: {"plain": plain})
     monkeypatch.setattr(report, "_draw", lambda *_: None)
     for name, value in {"CPU_SIZE": 16, "GPU_SIZE": 16, "COPY_BYTES": 2**14}.items():
         monkeypatch.setattr(peaks, name, value)
-    return cupy_stand_in.install(monkeypatch, lambda kernel, dtype: modules[dtype].get_function(kernel.name))
+    cupy_stand_in.install(monkeypatch, lambda kernel, dtype: modules[dtype].get_function(kernel.name))
+    yield
+    plans.candidates.cache_clear()
 
 
 @pytest.fixture
@@ -161,9 +165,9 @@ def test_a_run_goes_on_by_the_plans_it_began_with(config, monkeypatch, capsys):
     told(capsys, "tune", config, "--again")
     assert not differ(tuned_, trained(resume=True))
     assert differ(tuned_, trained("anew"))
-    plans = json.loads(Path("run/plans.json").read_text())
-    assert sorted(set(plans.values())) == ["plain", "plain pieces=2"]
-    assert gpucnn.load("run").checkpoint.plans == plans
+    kept = json.loads(Path("run/plans.json").read_text())
+    assert sorted(set(kept.values())) == ["plain", "plain pieces=2"]
+    assert gpucnn.load("run").checkpoint.plans == kept
 
 
 def test_a_checkpoint_of_a_plan_that_is_not_known_goes_on_by_the_default_and_says_so():

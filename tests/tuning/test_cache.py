@@ -90,14 +90,14 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
 
 
 def test_processes_add_to_each_other(folder):
-    """Two that each add twenty tasks, one by one: none is lost."""
+    """Two that each add ten tasks, one by one: none is lost."""
     code = (
         "import sys; from gpucnn.tuning.cache import Cache, Tuned; c = Cache({'device': 'a'})\n"
-        "for i in range(20): c.add({f'{sys.argv[1]} {i}': Tuned('plain', 'plain', {'plain': 1.0})})"
+        "for i in range(10): c.add({f'{sys.argv[1]} {i}': Tuned('plain', 'plain', {'plain': 1.0})})"
     )
     running = [subprocess.Popen([sys.executable, "-c", code, str(i)]) for i in range(2)]
     assert [process.wait() for process in running] == [0, 0]
-    assert len(Cache({"device": "a"}).read()) == 40
+    assert len(Cache({"device": "a"}).read()) == 20
     assert not [file for file in folder.iterdir() if file.suffix not in (".json", ".lock")]
 
 
