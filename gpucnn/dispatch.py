@@ -53,8 +53,19 @@ class Decision:
 
 def operation(reference: Callable[P, R]) -> Callable[P, R]:
     """Make a function over arrays an operation: where a faster implementation takes its arguments, that one runs."""
+    return _dispatched(in_float32(reference))
+
+
+def mixed_operation(reference: Callable[P, R]) -> Callable[P, R]:
+    """Make a function an operation whose first result alone is rounded where it takes halves.
+
+    The others, such as statistics and the gradients of parameters that are kept in float32, are float32.
+    """
+    return _dispatched(in_float32(reference, first_only=True))
+
+
+def _dispatched(reference: Callable[P, R]) -> Callable[P, R]:
     file, name = reference.__module__.rpartition(".")[2], reference.__name__.lstrip("_")
-    reference = in_float32(reference)
 
     @functools.wraps(reference)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -31,10 +31,20 @@ def is_half(x: Any) -> bool:
     return dtype is not None and dtype.itemsize == 2 and dtype.name in HALVES
 
 
-def in_float32(function: Callable[P, R]) -> Callable[P, R]:
+def accumulator(dtype: Any) -> np.dtype:
+    """Return what sums of elements of this dtype are carried in, and what is kept beside halves: Acc in the kernels.
+
+    >>> accumulator(np.float16), accumulator(np.float64)
+    (dtype('float32'), dtype('float64'))
+    """
+    return np.dtype(np.float64 if dtype == np.float64 else np.float32)
+
+
+def in_float32(function: Callable[P, R], first_only: bool = False) -> Callable[P, R]:
     """Make a function over arrays take halves: it is given them in float32, its results are rounded to the first's.
 
     Halves in lists are refused: a function that takes lists changes their arrays, in steps that a half would lose.
+    first_only: whether only the first of its results is rounded, and the others stay float32.
 
     >>> in_float32(np.mean)(np.full(3, 40_000, np.float16)).item()
     40000.0
@@ -57,6 +67,9 @@ def in_float32(function: Callable[P, R]) -> Callable[P, R]:
 
         result: Any = function(*map(widened, args), **{key: widened(x) for key, x in kwargs.items()})
         with np.errstate(over="ignore"):  # infinite where the half cannot hold it
-            return cast(R, tuple(map(rounded, result)) if isinstance(result, tuple) else rounded(result))
+            if not isinstance(result, tuple):
+                return cast(R, rounded(result))
+            stored = 1 if first_only else len(result)
+            return cast(R, (*map(rounded, result[:stored]), *result[stored:]))
 
     return call

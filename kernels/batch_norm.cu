@@ -11,6 +11,8 @@
 // channels of one part, and a thread every 8th row of one of them (columns.cuh); in the second a thread has one
 // channel, in the third one element.
 //
+// x, y and their gradients are T; statistics, gamma, beta and their gradients are Acc: of halves float32.
+//
 // Memory: forward reads x twice and writes y; backward reads dy and x twice and writes dx. About 10 FLOPs an element
 // each.
 //
@@ -48,8 +50,8 @@ batch_norm_part_statistics(const T* __restrict__ x, Acc* __restrict__ means, Acc
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-batch_norm_merge_statistics(const Acc* __restrict__ means, const Acc* __restrict__ squares, T* __restrict__ mean,
-                            T* __restrict__ var, T* __restrict__ inverse, int rows, int C, int pieces, Acc eps) {
+batch_norm_merge_statistics(const Acc* __restrict__ means, const Acc* __restrict__ squares, Acc* __restrict__ mean,
+                            Acc* __restrict__ var, Acc* __restrict__ inverse, int rows, int C, int pieces, Acc eps) {
   const int c = element();
   if (c >= C) return;
   Moments all = {0, 0, 0};
@@ -58,25 +60,26 @@ batch_norm_merge_statistics(const Acc* __restrict__ means, const Acc* __restrict
     all.merge({Acc(part.end - part.begin), means[j * C + c], squares[j * C + c]});
   }
   const Acc variance = all.square / Acc(rows);
-  mean[c] = T(all.mean), var[c] = T(variance), inverse[c] = T(Acc(1) / sqrt(variance + eps));
+  mean[c] = all.mean, var[c] = variance, inverse[c] = Acc(1) / sqrt(variance + eps);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-batch_norm_train(const T* __restrict__ x, const T* __restrict__ gamma, const T* __restrict__ beta,
-                 const T* __restrict__ mean, const T* __restrict__ inverse, T* __restrict__ y,
+batch_norm_train(const T* __restrict__ x, const Acc* __restrict__ gamma, const Acc* __restrict__ beta,
+                 const Acc* __restrict__ mean, const Acc* __restrict__ inverse, T* __restrict__ y,
                  int count, int C) {
   const int i = element(), c = i % C;
   if (i >= count) return;
-  y[i] = T((Acc(x[i]) - Acc(mean[c])) * (Acc(gamma[c]) * Acc(inverse[c])) + Acc(beta[c]));
+  y[i] = T((Acc(x[i]) - mean[c]) * (gamma[c] * inverse[c]) + beta[c]);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-batch_norm_eval(const T* __restrict__ x, const T* __restrict__ gamma, const T* __restrict__ beta,
-                const T* __restrict__ mean, const T* __restrict__ var, T* __restrict__ y, int count, int C, Acc eps) {
+batch_norm_eval(const T* __restrict__ x, const Acc* __restrict__ gamma, const Acc* __restrict__ beta,
+                const Acc* __restrict__ mean, const Acc* __restrict__ var, T* __restrict__ y, int count, int C,
+                Acc eps) {
   const int i = element(), c = i % C;
   if (i >= count) return;
-  const Acc scale = Acc(gamma[c]) / sqrt(Acc(var[c]) + eps);
-  y[i] = T((Acc(x[i]) - Acc(mean[c])) * scale + Acc(beta[c]));
+  const Acc scale = gamma[c] / sqrt(var[c] + eps);
+  y[i] = T((Acc(x[i]) - mean[c]) * scale + beta[c]);
 }
 
 struct Sums {  // over some rows of a channel: of dy, and of dy times the deviation
@@ -85,36 +88,36 @@ struct Sums {  // over some rows of a channel: of dy, and of dy times the deviat
 };
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-batch_norm_part_sums(const T* __restrict__ dy, const T* __restrict__ x, const T* __restrict__ mean,
+batch_norm_part_sums(const T* __restrict__ dy, const T* __restrict__ x, const Acc* __restrict__ mean,
                      Acc* __restrict__ sums, Acc* __restrict__ products, int rows, int C) {
   const Column own(rows, C);
   Sums found = {0, 0};
   for (int row = own.begin; row < own.end; row += LANES) {
     const Acc d = dy[row * C + own.c];
-    found.merge({d, d * (Acc(x[row * C + own.c]) - Acc(mean[own.c]))});
+    found.merge({d, d * (Acc(x[row * C + own.c]) - mean[own.c])});
   }
   found = merge_lanes(found);
   if (own.first(C)) sums[blockIdx.y * C + own.c] = found.dy, products[blockIdx.y * C + own.c] = found.product;
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-batch_norm_add_sums(const Acc* __restrict__ sums, const Acc* __restrict__ products, const T* __restrict__ inverse,
-                    T* __restrict__ dgamma, T* __restrict__ dbeta, int C, int pieces) {
+batch_norm_add_sums(const Acc* __restrict__ sums, const Acc* __restrict__ products, const Acc* __restrict__ inverse,
+                    Acc* __restrict__ dgamma, Acc* __restrict__ dbeta, int C, int pieces) {
   const int c = element();
   if (c >= C) return;
   Sums all = {0, 0};
   for (int j = 0; j < pieces; ++j) all.merge({sums[j * C + c], products[j * C + c]});
-  dbeta[c] = T(all.dy), dgamma[c] = T(all.product * Acc(inverse[c]));
+  dbeta[c] = all.dy, dgamma[c] = all.product * inverse[c];
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-batch_norm_backward(const T* __restrict__ dy, const T* __restrict__ x, const T* __restrict__ mean,
-                    const T* __restrict__ inverse, const T* __restrict__ gamma, const T* __restrict__ dgamma,
-                    const T* __restrict__ dbeta, T* __restrict__ dx, int rows, int C) {
+batch_norm_backward(const T* __restrict__ dy, const T* __restrict__ x, const Acc* __restrict__ mean,
+                    const Acc* __restrict__ inverse, const Acc* __restrict__ gamma, const Acc* __restrict__ dgamma,
+                    const Acc* __restrict__ dbeta, T* __restrict__ dx, int rows, int C) {
   const int i = element(), c = i % C;
   if (i >= rows * C) return;
   const Acc scale = inverse[c], share = Acc(1) / Acc(rows);
-  const Acc deviation = Acc(x[i]) - Acc(mean[c]);
-  const Acc apart = Acc(dy[i]) - Acc(dbeta[c]) * share - deviation * (scale * Acc(dgamma[c]) * share);
-  dx[i] = T(Acc(gamma[c]) * scale * apart);
+  const Acc deviation = Acc(x[i]) - mean[c];
+  const Acc apart = Acc(dy[i]) - dbeta[c] * share - deviation * (scale * dgamma[c] * share);
+  dx[i] = T(gamma[c] * scale * apart);
 }

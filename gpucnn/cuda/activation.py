@@ -14,7 +14,7 @@ from gpucnn.cuda.launch import blocks, launch
 Function: TypeAlias = Callable[..., Array]
 
 _NAMES = ("relu", "leaky_relu", "sigmoid", "tanh", "scaled_tanh", "softplus", "elu", "gelu", "silu")
-"""As the enumeration Function of activation.cu."""
+"""As the enumeration Function of activation.cuh."""
 
 
 def _pair(name: str, a: float = 0.0) -> tuple[Function, Function]:

@@ -17,7 +17,7 @@ def batch_norm_train(
     pieces, sizes = parts_of(rows, channels), {"rows": rows, "C": channels}
     parts: dict[str, Any] = {name: new_parts(x, pieces, channels) for name in ("means", "squares")}
     launch("batch_norm_part_statistics", strips(channels, pieces), x=x, **parts, **sizes)
-    merged: dict[str, Any] = {name: xp.empty(channels, x.dtype) for name in ("mean", "var", "inverse")}
+    merged: dict[str, Any] = {name: xp.empty(channels, gamma.dtype) for name in ("mean", "var", "inverse")}
     launch("batch_norm_merge_statistics", blocks(channels), **parts, **merged, pieces=pieces, eps=eps, **sizes)
     mean, var, inverse = merged.values()
     y = xp.empty(x.shape, x.dtype)
@@ -40,7 +40,7 @@ def batch_norm_backward(dy: Array, saved: tuple[Array, Array, Array, Array]) -> 
     pieces, sizes = parts_of(rows, channels), {"rows": rows, "C": channels}
     parts: dict[str, Any] = {name: new_parts(dy, pieces, channels) for name in ("sums", "products")}
     launch("batch_norm_part_sums", strips(channels, pieces), dy=dy, x=x, mean=mean, **parts, **sizes)
-    grads: dict[str, Any] = {name: xp.empty(channels, dy.dtype) for name in ("dgamma", "dbeta")}
+    grads: dict[str, Any] = {name: xp.empty(channels, gamma.dtype) for name in ("dgamma", "dbeta")}
     launch("batch_norm_add_sums", blocks(channels), inverse=inverse, C=channels, pieces=pieces, **parts, **grads)
     dx = xp.empty(dy.shape, dy.dtype)
     arrays: dict[str, Any] = {"x": x, "mean": mean, "inverse": inverse, "gamma": gamma, "dx": dx}

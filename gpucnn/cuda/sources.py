@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from gpucnn.errors import ArgumentError
+from gpucnn.halves import accumulator
 from gpucnn.resources import folder
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -28,11 +29,6 @@ _STRUCTURE = re.compile(r"struct (\w+) \{((?:\s*int [\w, ]+;)+)\s*\};")
 _INCLUDE = re.compile(r'#include "([\w.]+)"')
 _COMPILED_FOR = re.compile(r"// compiled for: (?P<dtypes>\w+( \w+)*)(; from sm_(?P<architecture>\d+) on)?")
 _TYPES = {"int": "int32", "float": "float32", "uint8": "uint8", "uint32": "uint32", "int64": "int64"}
-
-
-def accumulator(element: np.dtype) -> np.dtype:
-    """Return what sums of such elements are carried in: the type Acc of the sources."""
-    return np.dtype(np.float64 if element == np.float64 else np.float32)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from gpucnn.backend import Array, Shape, array_module
 from gpucnn.cuda.launch import blocks, launch
-from gpucnn.cuda.sources import accumulator
+from gpucnn.halves import accumulator
 
 TERMS = 512
 """How many terms of a long sum are one part's, where no other bound holds."""

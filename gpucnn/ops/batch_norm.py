@@ -17,10 +17,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gpucnn.backend import Array, array_module
-from gpucnn.dispatch import composition, operation
+from gpucnn.dispatch import composition, mixed_operation, operation
 from gpucnn.errors import ShapeError
 from gpucnn.ops.activation import relu, relu_backward
-from gpucnn.ops.checks import check_full
+from gpucnn.ops.checks import check_beside, check_dtypes
 from gpucnn.ops.sums import sum_rows
 
 
@@ -36,7 +36,8 @@ class Saved(NamedTuple):
 def batch_norm_train(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> tuple[Array, Array, Array, Saved]:
     """Return y, the batch's mean (C,) and variance (C,, divided by M), and what `batch_norm_backward` needs.
 
-    x: (N, ..., C); gamma, beta: (C,). Raises ShapeError where a channel has a single element.
+    x: (N, ..., C); gamma, beta: (C,), in the dtype of x, or float32 where x is of a half precision: so are all results
+    but y. Raises ShapeError where a channel has a single element.
 
     >>> import numpy as np
     >>> y, mean, var, _ = batch_norm_train(np.array([[1.0], [3.0]]), np.ones(1), np.zeros(1), eps=0.0)
@@ -45,10 +46,10 @@ def batch_norm_train(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> 
     """
     _check(x, gamma, beta, train=True)
     y, mean, var, saved = _batch_norm_train(x, gamma, beta, eps)
-    return y, mean, var, Saved(*saved)
+    return y, mean, var, Saved(x, *saved[1:])
 
 
-@operation
+@mixed_operation
 def _batch_norm_train(
     x: Array, gamma: Array, beta: Array, eps: float
 ) -> tuple[Array, Array, Array, tuple[Array, Array, Array, Array]]:
@@ -88,7 +89,7 @@ def batch_norm_backward(dy: Array, saved: Saved) -> tuple[Array, Array, Array]:
     return _batch_norm_backward(dy, saved)
 
 
-@operation
+@mixed_operation
 def _batch_norm_backward(dy: Array, saved: Saved) -> tuple[Array, Array, Array]:
     x, mean, inverse, gamma = saved
     deviation = x - mean
@@ -156,7 +157,7 @@ def _batch_norm_relu_backward(dy: Array, saved: tuple[Saved, Array, Array]) -> t
 
 
 def _check(x: Array, gamma: Array, beta: Array, train: bool = False) -> None:
-    check_full(x=x, gamma=gamma, beta=beta)
+    check_beside(x, gamma=gamma, beta=beta)
     if x.ndim < 2 or gamma.shape != x.shape[-1:] or beta.shape != x.shape[-1:]:
         raise ShapeError(f"x {x.shape}, gamma {gamma.shape}, beta {beta.shape}: must be (N, ..., C), (C,), (C,)")
     if train and x.size // x.shape[-1] < 2:
@@ -164,6 +165,6 @@ def _check(x: Array, gamma: Array, beta: Array, train: bool = False) -> None:
 
 
 def _check_dy(dy: Array, saved: Saved) -> None:
-    check_full(dy=dy, x=saved.x)
+    check_dtypes(dy=dy, x=saved.x)
     if dy.shape != saved.x.shape:
         raise ShapeError(f"dy has shape {dy.shape}: it must be that of x, {saved.x.shape}")

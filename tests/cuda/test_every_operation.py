@@ -11,7 +11,9 @@ import pytest
 
 from gpucnn import ops
 
-FILES = [path for path in sorted(Path(ops.__file__).parent.glob("*.py")) if "@operation" in path.read_text()]
+DECORATORS = ("operation", "mixed_operation")
+
+FILES = [path for path in sorted(Path(ops.__file__).parent.glob("*.py")) if "operation\n" in path.read_text()]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -21,7 +23,7 @@ def test_every_operation_has_kernels_with_its_arguments(file):
     names = [
         node.name
         for node in ast.parse(file.read_text()).body
-        if isinstance(node, ast.FunctionDef) and any(getattr(d, "id", "") == "operation" for d in node.decorator_list)
+        if isinstance(node, ast.FunctionDef) and any(getattr(d, "id", "") in DECORATORS for d in node.decorator_list)
     ]
     assert names
     for name in names:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from checks.arrays import assert_near, numbers
 from checks.convolutions import CASES, TILED, off_by_one
 from checks.halves import Half
 from checks.plans import forced
@@ -160,6 +161,29 @@ def test_softmax(shape, half):
     half.assert_near(
         ops.softmax_backward(dy, y), reference(ops.softmax_backward, dy, y), size, roundings=shape[-1] + 32
     )
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (2, 5, 7, 3), (67, 33)])
+def test_batch_norm(shape, half, monkeypatch):
+    """Halves of mean 5 and deviation 1: what is kept beside them is float32, wrong by the rounding of few sums."""
+    monkeypatch.setattr(sums, "TERMS", 16)
+    channels, rows = shape[-1:], np.prod(shape[:-1])
+    x, dy = half.numbers(12, shape, shape)
+    x = half.rounded(x.astype(np.float32) + 5)
+    gamma, beta = numbers(13, channels, channels, dtype=np.float32)
+    y, mean, var, saved = ops.batch_norm_train(x, gamma, beta, 1e-3)
+    expected, mean_expected, var_expected, kept = reference(ops.batch_norm_train, x, gamma, beta, 1e-3)
+    for one, other in ((mean, mean_expected), (var, var_expected), (saved.inverse, kept.inverse)):
+        assert_near(one, other, np.float32, 32, roundings=rows + 32)
+    half.assert_near(y, expected, size=256, roundings=8)  # 8 eps in x, times 1 / sqrt(eps) = 32 at most
+    given = type(saved)(x, *(array.astype(np.float32) for array in kept[1:]))
+    dx, dgamma, dbeta = ops.batch_norm_backward(dy, given)
+    expected = reference(ops.batch_norm_backward, dy, type(saved)(*map(np.float64, given)))
+    half.assert_near(dx, expected[0], size=256, roundings=rows + 32)
+    for one, other in zip((dgamma, dbeta), expected[1:], strict=True):
+        assert_near(one, other, np.float32, 64, roundings=rows + 32)
+    still = ops.batch_norm_eval(x, gamma, beta, mean, var + 1, 1e-3)
+    half.assert_near(still, reference(ops.batch_norm_eval, x, gamma, beta, mean, var + 1, 1e-3), 32, roundings=8)
 
 
 def test_every_half_is_read_exactly(half):
