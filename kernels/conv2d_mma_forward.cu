@@ -1,22 +1,22 @@
 // compiled for: float32 float16 bfloat16; from sm_80 on
 #include "conv2d_mma.cuh"
 
-extern "C" __global__ void __launch_bounds__(Mma<128, 128, 64, 1>::BLOCK)
+extern "C" __global__ void __launch_bounds__(256)
 mma_forward_128_128(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */, T* __restrict__ y, Window g) {
   mma_forward<Mma<128, 128, 64, 1>>(x, w, b, y, g);
 }
 
-extern "C" __global__ void __launch_bounds__(Mma<128, 64, 32, 1>::BLOCK)
+extern "C" __global__ void __launch_bounds__(256)
 mma_forward_128_64(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */, T* __restrict__ y, Window g) {
   mma_forward<Mma<128, 64, 32, 1>>(x, w, b, y, g);
 }
 
-extern "C" __global__ void __launch_bounds__(Mma<64, 64, 32, 1>::BLOCK)
+extern "C" __global__ void __launch_bounds__(128)
 mma_forward_64_64(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */, T* __restrict__ y, Window g) {
   mma_forward<Mma<64, 64, 32, 1>>(x, w, b, y, g);
 }
 
-extern "C" __global__ void __launch_bounds__(Mma<256, 64, 64, 1>::BLOCK)
+extern "C" __global__ void __launch_bounds__(256)
 mma_forward_256_64(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */, T* __restrict__ y, Window g) {
   mma_forward<Mma<256, 64, 64, 1>>(x, w, b, y, g);
 }
