@@ -1,6 +1,6 @@
 // The product of two matrices on tensor cores: out[m,n] = sum over k of  A[m,k] B[n,k], k from 0 to length - 1.
 //
-// A block computes a tile of M x N elements, each of its warps ROWS x 32 of them, as sums of m16n8 in registers. Of each
+// A block computes a tile of M x N elements, each of its warps ROWS x COLUMNS of them, as sums of m16n8 in registers. Of each
 // 32 of k, the block brings a panel of A and one of B into shared memory by asynchronous copies of 16 bytes; while it
 // multiplies one, those of the next STAGES - 1 are on their way. One barrier a step: a panel is overwritten behind the
 // barrier that all came to after they last read it.
@@ -111,9 +111,9 @@ struct Split {
   }
 };
 
-template <int THE_M, int THE_N, int THE_ROWS, int THE_PRODUCTS>
+template <int THE_M, int THE_N, int THE_ROWS, int THE_COLUMNS, int THE_PRODUCTS>
 struct Mma {
-  static constexpr int M = THE_M, N = THE_N, ROWS = THE_ROWS, COLUMNS = 32, PRODUCTS = THE_PRODUCTS;
+  static constexpr int M = THE_M, N = THE_N, ROWS = THE_ROWS, COLUMNS = THE_COLUMNS, PRODUCTS = THE_PRODUCTS;
   static constexpr int BLOCK = M / ROWS * (N / COLUMNS) * 32;  // threads
   static constexpr int STAGE = (M + N) * STEP * sizeof(T);     // bytes of both panels
   static constexpr int STAGES = MOST_SHARED / STAGE < 4 ? MOST_SHARED / STAGE : 4;
