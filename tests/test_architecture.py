@@ -17,6 +17,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 GROUND = [
     "errors", "problems", "resources", "setting", "numerics", "backend", "halves", "dispatch", "arguments", "random",
+    "rates",
     "registry",
 ]  # fmt: skip
 PARTS = ["layers", "losses", "optimizers", "schedules", "augment"]
@@ -31,6 +32,7 @@ BELOW: dict[str, list[str]] = {
     "dispatch": ["errors", "setting", "backend", "halves"],
     "arguments": [],
     "random": ["backend"],
+    "rates": [],
     "registry": ["errors", "problems"],
     "cuda": GROUND,
     "ops": [*GROUND, "cuda"],

@@ -121,7 +121,8 @@ def test_a_read_only_output_is_refused(launched):
 
 def sgd_update(**changes: Any) -> None:
     given = {"values": [np.ones(3), np.ones(2)], "grads": [np.ones(3), np.ones(2)], "velocities": None}
-    numbers = {"lr": 0.1, "momentum": 0, "decay": 0, "nesterov": 0}
+    numbers: dict[str, Any] = {"lr": 0.1, "momentum": 0, "decay": 0, "nesterov": 0}
+    numbers |= {"numbers": None, "skip": None, "unscale": None}
     launch("sgd_update", (1,), **given | numbers | {"chunks": np.zeros((1, 4), np.int32)} | changes)
 
 

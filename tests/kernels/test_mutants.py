@@ -88,6 +88,21 @@ def steps(update: Callable[..., None], slots: int, **options: Any) -> list[Any]:
     return [array for arrays in (values, *remembered) for array in arrays]
 
 
+def from_the_device() -> list[Any]:
+    """Steps whose numbers, scale and whether they are taken stand in arrays."""
+    scale, no, yes = np.array([4], np.float32), np.zeros(1, np.int32), np.ones(1, np.int32)
+    sgd, adagrad = {"lr": 9, "momentum": 0.9, "decay": 0.1, "nesterov": False}, {"lr": 9, "eps": 0.1, "decay": 0.1}
+    adam = {"lr": 9, "step": 9, "beta1": 0.9, "beta2": 0.99, "eps": 0.1, "decay": 0.1, "decoupled": True}
+    one, three = np.array([0.1], np.float32), np.array([0.2, 0.6, 0.9], np.float32)
+    found = []
+    for update, slots, options, row in (
+        (sgd_update, 1, sgd, one), (adam_update, 2, adam, three), (adagrad_update, 1, adagrad, one),
+    ):  # fmt: skip
+        for skip in (no, yes):
+            found += steps(update, slots, **options, numbers=row, skip=skip, unscale=scale)
+    return found
+
+
 def gathered() -> list[Any]:
     """Of images of several blocks; the one that comes last in the data set is the last in the batch, too."""
     rng = np.random.default_rng(4)
@@ -148,6 +163,7 @@ RUNS: dict[str, Run] = {
     "sgd": lambda: steps(sgd_update, 1, lr=0.1, momentum=0.9, decay=0.1, nesterov=True),
     "adam": lambda: steps(adam_update, 2, lr=0.1, step=3, beta1=0.9, beta2=0.99, eps=0.1, decay=0.1, decoupled=False),
     "adagrad": lambda: steps(adagrad_update, 1, lr=0.1, eps=0.1, decay=0.1),
+    "from the device": from_the_device,
     "rounding": lambda: [parts_rounded(RAW[None], RAW.shape, np.float16).view(np.uint16) % 64],  # the last bits
     "probe": probe,
     "sum rows": lambda: [sum_rows(X)],
@@ -296,7 +312,11 @@ MUTANTS = [
     Mutant("update", "chunks + 4 * blockIdx.x", "chunks", "sgd"),
     Mutant("update", "squares[chunk.array]", "squares[0]", "adam"),
     Mutant("update", "Acc(square[i]) + g * g", "Acc(square[i])", "adagrad"),
-    Mutant("update", "lr * g / (sqrt(s) + eps)", "lr * g / sqrt(s + eps)", "adagrad"),
+    Mutant("update", "length * g / (sqrt(s) + eps)", "length * g / sqrt(s + eps)", "adagrad"),
+    Mutant("update", "numbers ? *numbers : lr", "lr", "from the device"),
+    Mutant("update", "root = numbers[1]", "root = numbers[2]", "from the device"),
+    Mutant("update", "skip && *skip", "false", "from the device"),
+    Mutant("update", "Acc(1) / Acc(*scale)", "Acc(*scale)", "from the device"),
     Mutant("sums", "row < own.end", "row + 1 < own.end", "sum rows"),
     Mutant("sums", "c < columns ? part.end : 0", "part.end", "sum rows"),
     Mutant("sums", "lane == 0 && c < columns", "c < columns", "sum rows"),
