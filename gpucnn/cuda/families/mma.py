@@ -16,14 +16,17 @@ from gpucnn.cuda.plans import Arrays, Plan, Task
 ARCHITECTURE = 80
 """The oldest that has the instructions."""
 
-TILES = {(128, 128): 256, (128, 64): 256, (64, 64): 128, (256, 64): 256}
-"""(m, n): threads of a block."""
+TILES: dict[int, dict[tuple[int, int], int]] = {
+    1: {(256, 128): 256, (128, 128): 128, (256, 64): 256, (128, 64): 128, (64, 64): 128, (128, 32): 128},
+    3: {(128, 128): 256, (128, 64): 256, (64, 64): 128, (128, 32): 128},
+}
+"""How many products one is taken in: sides of tiles (m, n): threads of a block."""
 
 STEP, CHUNK, MOST_SHARED = 32, 16, 96 << 10
 """As in mma.cuh: how much of k is multiplied from one barrier to the next; bytes that are copied at once, and that a
 block's panels may take."""
 
-SHARES = {(128, 128): 0.6, (128, 64): 0.5, (64, 64): 0.4, (256, 64): 0.55}
+SHARES = {(256, 128): 0.6, (128, 128): 0.55, (256, 64): 0.5, (128, 64): 0.45, (64, 64): 0.35, (128, 32): 0.3}
 """Of the peak of tensor cores that tiles are taken to reach where they fill all multiprocessors."""
 
 UNALIGNED = 0.05
@@ -37,7 +40,7 @@ def plans(task: Task) -> list[Plan]:
     """Return a plan for each size of tiles; for a weight gradient, with several numbers of pieces."""
     if task.architecture < ARCHITECTURE or task.dtype == "float64" or _exact(task):
         return []
-    found = [plan for m, n in TILES for plan in by_pieces(task, "mma", m=m, n=n)]
+    found = [plan for m, n in TILES[products_of(task)] for plan in by_pieces(task, "mma", m=m, n=n)]
     return [plan for plan in found if _grid(plan, task)[2] <= GRID_LIMITS[2]]
 
 
@@ -61,8 +64,11 @@ def run(plan: Plan, task: Task, arrays: Arrays) -> None:
     """Compute a task: a block for each tile of the result."""
     m, n = plan.option("m"), plan.option("n")
     others = {"pieces": plan.option("pieces")} if task.which == "backward_weight" else {}
-    name = f"{'mma3' if products_of(task) == 3 else 'mma'}_{task.which}_{m}_{n}"
-    launch_pass(name, _grid(plan, task), plan, task, arrays, block=TILES[m, n], shared=shared(m, n, task), **others)
+    products = products_of(task)
+    name = f"{'mma3' if products == 3 else 'mma'}_{task.which}_{m}_{n}"
+    launch_pass(
+        name, _grid(plan, task), plan, task, arrays, block=TILES[products][m, n], shared=shared(m, n, task), **others
+    )
 
 
 def products_of(task: Task) -> int:
