@@ -1,37 +1,37 @@
 // compiled for: float32 float16 bfloat16; from sm_80 on
 #include "conv2d_mma.cuh"
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 1)
 mma_backward_weight_256_128(const T* __restrict__ x, const T* __restrict__ dy, Acc* __restrict__ parts,
                             Window g, int pieces) {
   mma_backward_weight<Mma<256, 128, 64, 64, 1>>(x, dy, parts, g, pieces);
 }
 
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(128, 1)
 mma_backward_weight_128_128(const T* __restrict__ x, const T* __restrict__ dy, Acc* __restrict__ parts,
                             Window g, int pieces) {
   mma_backward_weight<Mma<128, 128, 64, 64, 1>>(x, dy, parts, g, pieces);
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 1)
 mma_backward_weight_256_64(const T* __restrict__ x, const T* __restrict__ dy, Acc* __restrict__ parts,
                            Window g, int pieces) {
   mma_backward_weight<Mma<256, 64, 64, 32, 1>>(x, dy, parts, g, pieces);
 }
 
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(128, 1)
 mma_backward_weight_128_64(const T* __restrict__ x, const T* __restrict__ dy, Acc* __restrict__ parts,
                            Window g, int pieces) {
   mma_backward_weight<Mma<128, 64, 64, 32, 1>>(x, dy, parts, g, pieces);
 }
 
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(128, 1)
 mma_backward_weight_64_64(const T* __restrict__ x, const T* __restrict__ dy, Acc* __restrict__ parts,
                           Window g, int pieces) {
   mma_backward_weight<Mma<64, 64, 32, 32, 1>>(x, dy, parts, g, pieces);
 }
 
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(128, 1)
 mma_backward_weight_128_32(const T* __restrict__ x, const T* __restrict__ dy, Acc* __restrict__ parts,
                            Window g, int pieces) {
   mma_backward_weight<Mma<128, 32, 32, 32, 1>>(x, dy, parts, g, pieces);

@@ -1,6 +1,6 @@
 // The product of two matrices on tensor cores: out[m,n] = sum over k of  A[m,k] B[n,k], k from 0 to length - 1.
 //
-// A block computes a tile of M x N elements, each of its warps ROWS x COLUMNS of them, as sums of m16n8 in registers. Of each
+// A block computes a tile of M x N elements, each of its warps WARP_M x WARP_N of them, as sums of m16n8 in registers. Of each
 // 32 of k, the block brings a panel of A and one of B into shared memory by asynchronous copies of 16 bytes; while it
 // multiplies one, those of the next STAGES - 1 are on their way. One barrier a step: a panel is overwritten behind the
 // barrier that all came to after they last read it.
@@ -111,14 +111,14 @@ struct Split {
   }
 };
 
-template <int THE_M, int THE_N, int THE_ROWS, int THE_COLUMNS, int THE_PRODUCTS>
+template <int THE_M, int THE_N, int THE_WARP_M, int THE_WARP_N, int THE_PRODUCTS>
 struct Mma {
-  static constexpr int M = THE_M, N = THE_N, ROWS = THE_ROWS, COLUMNS = THE_COLUMNS, PRODUCTS = THE_PRODUCTS;
-  static constexpr int BLOCK = M / ROWS * (N / COLUMNS) * 32;  // threads
+  static constexpr int M = THE_M, N = THE_N, WARP_M = THE_WARP_M, WARP_N = THE_WARP_N, PRODUCTS = THE_PRODUCTS;
+  static constexpr int BLOCK = M / WARP_M * (N / WARP_N) * 32;  // threads
   static constexpr int STAGE = (M + N) * STEP * sizeof(T);     // bytes of both panels
   static constexpr int STAGES = MOST_SHARED / STAGE < 4 ? MOST_SHARED / STAGE : 4;
-  static constexpr int HIGH = ROWS / 16, WIDE = COLUMNS / 8;  // of a warp's sums, in matrices
-  static constexpr int LINE = COLUMNS + 8;                    // of sums on their way out: keeps banks apart
+  static constexpr int HIGH = WARP_M / 16, WIDE = WARP_N / 8;  // of a warp's sums, in matrices
+  static constexpr int LINE = WARP_N + 8;                    // of sums on their way out: keeps banks apart
   template <bool ALONG_K>
   using PanelA = Panel<M, ALONG_K, BLOCK>;
   template <bool ALONG_K>
@@ -126,8 +126,8 @@ struct Mma {
   typedef float Sums[HIGH][WIDE][4];
 
   static __device__ int warp() { return threadIdx.x / 32; }
-  static __device__ int row() { return warp() / (N / COLUMNS) * ROWS; }  // the first of this warp's
-  static __device__ int column() { return warp() % (N / COLUMNS) * COLUMNS; }
+  static __device__ int row() { return warp() / (N / WARP_N) * WARP_M; }  // the first of this warp's
+  static __device__ int column() { return warp() % (N / WARP_N) * WARP_N; }
 };
 
 // Adds a panel's share to this warp's sums.
@@ -174,9 +174,9 @@ static __device__ void fold(typename Tile::Sums& total, typename Tile::Sums& sum
 template <class Tile, class Element, class RowOf>
 static __device__ void write_sums(const typename Tile::Sums& sums, float* held, Element* out, const T* bias, int columns,
                                   RowOf row_of) {
-  constexpr int WHOLE = 16 / sizeof(Element), LANES = Tile::COLUMNS / WHOLE;  // a lane's elements, and lanes, of a row
+  constexpr int WHOLE = 16 / sizeof(Element), ACROSS = Tile::WARP_N / WHOLE;  // a lane's elements, and lanes, of a row
   typedef Vector<Element, WHOLE> Some;
-  const int lane = threadIdx.x % 32, first = lane % LANES * WHOLE, n = Tile::column() + first;
+  const int lane = threadIdx.x % 32, first = lane % ACROSS * WHOLE, n = Tile::column() + first;
   held += Tile::warp() * 16 * Tile::LINE;
   float added[WHOLE] = {};
 #pragma unroll
@@ -193,7 +193,7 @@ static __device__ void write_sums(const typename Tile::Sums& sums, float* held, 
             {sums[i][j][r], sums[i][j][r + 1]}};
     __syncwarp();
 #pragma unroll
-    for (int down = lane / LANES; down < 16; down += 32 / LANES) {
+    for (int down = lane / ACROSS; down < 16; down += 32 / ACROSS) {
       const int row = row_of(Tile::row() + i * 16 + down);
       if (row < 0) continue;
       Some some;
