@@ -5,7 +5,7 @@ So a test calls `ops.NAME` and goes through all of it: dispatch, host side, laun
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -94,11 +94,21 @@ def on_cpu(request: pytest.FixtureRequest) -> launch.Compiler:
     return lambda kernel, dtype: partial(modules[dtype].get_function(kernel.name), schedule=schedule)
 
 
+@pytest.fixture
+def store_as(on_kernels: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """A function after which NumPy's arrays are stored as this half precision when a kernel is launched."""
+
+    def store(half: str) -> None:
+        if half == "bfloat16":  # NumPy has none: arrays are float32 until a kernel is launched
+            monkeypatch.setitem(launch.compilers, "numpy", storing_bfloat16(launch.compilers["numpy"]))
+
+    return store
+
+
 @pytest.fixture(params=["float16", "bfloat16"])
-def half(request: pytest.FixtureRequest, on_kernels: None, monkeypatch: pytest.MonkeyPatch) -> Half:
-    """While in use with `on_kernels`, arrays of `half.dtype` are stored as this half precision."""
-    if request.param == "bfloat16":  # NumPy has none: arrays are float32 until a kernel is launched
-        monkeypatch.setitem(launch.compilers, "numpy", storing_bfloat16(launch.compilers["numpy"]))
+def half(request: pytest.FixtureRequest, store_as: Callable[[str], None]) -> Half:
+    """While in use, arrays of `half.dtype` are stored as this half precision."""
+    store_as(request.param)
     return HALVES[request.param]
 
 
