@@ -16,12 +16,11 @@ struct Divisor {
 
 // ---- matrices of which a thread has neighbours along k ----------------------------------------------------------
 
-// A of forward and backward data, the pixel that row m meets at tap and channel k: row m starts at a pixel, and each tap
-// is so many pixels away.
+// A of forward and backward data, the pixel that row m meets at tap and channel k: each tap is so many pixels `down`
+// and `across` from where the row begins, in the image or outside.
 template <class ThePanel>
 struct MetPixels {
   typedef ThePanel Panel;
-  static constexpr bool ALONG_K = true;
   const T* image;  // the group's first channel
   int height, width, channels, taps, down, across;
   int row[Panel::COUNT], column[Panel::COUNT];
@@ -29,7 +28,8 @@ struct MetPixels {
   Counter tap;
 
   __device__ MetPixels(const T* image, int height, int width, int channels, int taps, int down, int across, Counter tap)
-      : image(image), height(height), width(width), channels(channels), taps(taps), down(down), across(across), tap(tap) {}
+      : image(image), height(height), width(width), channels(channels), taps(taps), down(down), across(across),
+        tap(tap) {}
 
   __device__ void begin(int i, bool exists, int n, int at_row, int at_column) {
     row[i] = exists ? at_row : -(1 << 30), column[i] = at_column;
@@ -119,7 +119,8 @@ struct PixelLines {
   Divisor rows, columns;  // of y
 
   __device__ PixelLines(const T* x, const Window& g, int n0, int begin, int end)
-      : x(x), g(g), tap(n0 + Panel::chunk() * CHUNK, g.S, g.C / g.groups), k(begin), end(end), rows(g.P), columns(g.Q) {}
+      : x(x), g(g), tap(n0 + Panel::chunk() * CHUNK, g.S, g.C / g.groups), k(begin), end(end), rows(g.P),
+        columns(g.Q) {}
   __device__ const T* at(int i, int e) const {
     const Counter t = e ? tap.after(e) : tap;
     const int position = k + Panel::line(i), line = columns.quotient(position), n = rows.quotient(line);
@@ -162,7 +163,7 @@ static __device__ void mma_forward(const T* x, const T* w, const T* b, T* y, con
   }
   const KernelLines<Kernels> kernels(w + group * outputs * length, outputs, length, corner.n);
   const auto row_of = [&](int m) { return corner.m + m < rows ? (corner.m + m) * g.K + first : -1; };
-  mma_product<Tile>(pixels, kernels, length, y, b ? b + first : b, outputs - corner.n, row_of);
+  mma_product<Tile>(pixels, kernels, length, y, {b ? b + first : b}, outputs - corner.n, row_of);
 }
 
 template <class Tile>
@@ -191,7 +192,7 @@ static __device__ void mma_backward_data(const T* dy, const T* w, T* dx, const W
     const int h = down.first + in.row * g.stride_h, column = across.first + in.column * g.stride_w;
     return ((in.n * g.H + h) * g.W + column) * g.C + group * depth + corner.n;
   };
-  mma_product<Tile>(pixels, kernels, taps * outputs, dx, nullptr, depth - corner.n, row_of);
+  mma_product<Tile>(pixels, kernels, taps * outputs, dx, {nullptr}, depth - corner.n, row_of);
 }
 
 template <class Tile>
@@ -207,5 +208,5 @@ static __device__ void mma_backward_weight(const T* x, const T* dy, Acc* parts, 
   const auto row_of = [&](int m) {
     return corner.m + m < outputs ? (piece * g.K + group * outputs + corner.m + m) * columns + corner.n : -1;
   };
-  mma_product<Tile>(answers, pixels, part.end - part.begin, parts, nullptr, columns - corner.n, row_of);
+  mma_product<Tile>(answers, pixels, part.end - part.begin, parts, {nullptr}, columns - corner.n, row_of);
 }

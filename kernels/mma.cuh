@@ -1,32 +1,33 @@
 // The product of two matrices on tensor cores: out[m,n] = sum over k of  A[m,k] B[n,k], k from 0 to length - 1.
 //
-// A block computes a tile of M x N elements, each of its warps WARP_M x WARP_N of them, as sums of m16n8 in registers. Of each
-// 32 of k, the block brings a panel of A and one of B into shared memory by asynchronous copies of 16 bytes; while it
-// multiplies one, those of the next STAGES - 1 are on their way. One barrier a step: a panel is overwritten behind the
-// barrier that all came to after they last read it.
+// A block computes a tile of M x N elements, each of its warps WARP_M x WARP_N of them, as matrices of 16 x 8 sums in
+// registers. Of each 32 of k, the block brings a panel of A and one of B into shared memory, by asynchronous copies of
+// 16 bytes; while it multiplies those, the next STAGES - 1 are on their way. One barrier a step: a panel is overwritten
+// behind the barrier that all came to after they last read it.
 //
-// What a panel holds of T stays as it is in memory, lines of chunks of 16 bytes: a line has one row's (m's or n's) 32
-// elements along k, or those of one k along the rows. Chunks are exchanged within a line (`place`), so that whoever reads
-// eight rows, or writes a line, meets every bank once.
+// Elements stay as they are in memory. A panel is lines of chunks of 16 bytes: a line has the 32 elements of one row (m
+// or n) along k, or those of one k along the rows. Within a line, chunks change places (`place`), so that eight lanes
+// that read eight rows, or write a line, meet each bank of shared memory once.
 //
 // Where elements stand is told by a loader for each matrix, so that a matrix need not exist in memory:
 //
-//   Panel            of which rows and lines
-//   at(i, e)         the address of element e of this thread's i-th chunk, null where it is 0
-//   whole()          whether chunks are aligned, and either in memory as they are or all 0
-//   advance()        goes on by 32 along k
+//   Panel         the panel that it fills
+//   at(i, e)      the address of element e of this thread's i-th chunk, null where it is 0
+//   anywhere()    an address for copies of nothing
+//   whole()       whether chunks are aligned, and in memory as they are or all 0; if not, elements are read singly
+//   advance()     goes on by 32 along k
 //
-// float32 is multiplied as TF32, rounded (PRODUCTS = 1), or as two of TF32, x = large + small, in three products
-// (PRODUCTS = 3): large large + large small + small large, the smallest added first, which leaves out 2^-22 of a product.
-// Tensor cores cut sums off; so that this does not add up, three products go to registers of their own that float32's
-// addition empties every 64 of k.
+// float32 is rounded to TF32 (PRODUCTS = 1), or is two numbers of TF32, large + small (PRODUCTS = 3): of their
+// products, small large + large small + large large are summed up in this order, and small small, 2^-22 of it, is left
+// out. Tensor cores cut their sums off, always to the same side. So that this does not add up, the sums of three
+// products are emptied into others, by float32's addition, every 64 of k.
 #pragma once
 #include "tile.cuh"
 
 constexpr int STEP = 32;               // of k, from barrier to barrier
-constexpr int CHUNK = 16 / sizeof(T);  // elements that are copied at once
 constexpr int FOLD = 64;               // of k, after which sums of three products are emptied
-constexpr int MOST_SHARED = 96 << 10;  // bytes that a block may have on every architecture from sm_80 on
+constexpr int CHUNK = 16 / sizeof(T);  // elements that are copied at once
+constexpr int MOST_SHARED = 96 << 10;  // bytes of panels in a block, which every architecture from sm_80 on has
 #if defined(GPUCNN_float16)
 constexpr Format FORMAT = FLOAT16;
 #elif defined(GPUCNN_bfloat16)
@@ -118,7 +119,7 @@ struct Mma {
   static constexpr int STAGE = (M + N) * STEP * sizeof(T);     // bytes of both panels
   static constexpr int STAGES = MOST_SHARED / STAGE < 4 ? MOST_SHARED / STAGE : 4;
   static constexpr int HIGH = WARP_M / 16, WIDE = WARP_N / 8;  // of a warp's sums, in matrices
-  static constexpr int LINE = WARP_N + 8;                    // of sums on their way out: keeps banks apart
+  static constexpr int LINE = WARP_N + 8;                     // of sums on their way out: keeps banks apart
   template <bool ALONG_K>
   using PanelA = Panel<M, ALONG_K, BLOCK>;
   template <bool ALONG_K>
@@ -168,29 +169,40 @@ static __device__ void fold(typename Tile::Sums& total, typename Tile::Sums& sum
       for (int r = 0; r < 4; ++r) total[i][j][r] += sums[i][j][r], sums[i][j][r] = 0;
 }
 
-// Writes this warp's sums: out[row_of(m) + n] = sum + bias[n]. Sixteen rows at a time go by way of shared memory, so that
-// a lane has 16 bytes of one row and rows are written whole. row_of(m) is -1 where the tile's row m does not exist;
-// `columns` of its columns do; bias may be null.
+// What becomes of a sum before it is stored: a bias is added to each of the tile's columns, if there is one.
+struct Epilogue {
+  const T* bias;  // of the tile's first column; may be null
+
+  struct Column {
+    Acc added;
+    __device__ Acc operator()(Acc sum) const { return sum + added; }
+  };
+  __device__ Column column(int n, bool exists) const { return {bias && exists ? Acc(bias[n]) : Acc(0)}; }
+};
+
+// Writes this warp's sums to out[row_of(m) + n]. Sixteen rows at a time go by way of shared memory, so that a lane has
+// 16 bytes of one row, and rows are written whole. row_of(m) is -1 where the tile's row m does not exist; `columns` of
+// its columns do.
 template <class Tile, class Element, class RowOf>
-static __device__ void write_sums(const typename Tile::Sums& sums, float* held, Element* out, const T* bias, int columns,
-                                  RowOf row_of) {
+static __device__ void write_sums(const typename Tile::Sums& sums, float* held, Element* out, Epilogue epilogue,
+                                  int columns, RowOf row_of) {
   constexpr int WHOLE = 16 / sizeof(Element), ACROSS = Tile::WARP_N / WHOLE;  // a lane's elements, and lanes, of a row
   typedef Vector<Element, WHOLE> Some;
   const int lane = threadIdx.x % 32, first = lane % ACROSS * WHOLE, n = Tile::column() + first;
   held += Tile::warp() * 16 * Tile::LINE;
-  float added[WHOLE] = {};
+  Epilogue::Column finish[WHOLE];
 #pragma unroll
-  for (int e = 0; e < WHOLE; ++e)
-    if (bias && n + e < columns) added[e] = Acc(bias[n + e]);
+  for (int e = 0; e < WHOLE; ++e) finish[e] = epilogue.column(n + e, n + e < columns);
 #pragma unroll
   for (int i = 0; i < Tile::HIGH; ++i) {
     __syncwarp();
 #pragma unroll
     for (int j = 0; j < Tile::WIDE; ++j)
 #pragma unroll
-      for (int r = 0; r < 4; r += 2)
-        *reinterpret_cast<Vector<float, 2>*>(held + (lane / 4 + r * 4) * Tile::LINE + j * 8 + lane % 4 * 2) = {
-            {sums[i][j][r], sums[i][j][r + 1]}};
+      for (int r = 0; r < 4; r += 2) {
+        float* to = held + (lane / 4 + r * 4) * Tile::LINE + j * 8 + lane % 4 * 2;
+        *reinterpret_cast<Vector<float, 2>*>(to) = {{sums[i][j][r], sums[i][j][r + 1]}};
+      }
     __syncwarp();
 #pragma unroll
     for (int down = lane / ACROSS; down < 16; down += 32 / ACROSS) {
@@ -201,7 +213,7 @@ static __device__ void write_sums(const typename Tile::Sums& sums, float* held, 
       for (int e = 0; e < WHOLE; e += 4) {
         const Four four = *reinterpret_cast<const Four*>(held + down * Tile::LINE + first + e);
 #pragma unroll
-        for (int f = 0; f < 4; ++f) some.of[e + f] = Element(four.of[f] + added[e + f]);
+        for (int f = 0; f < 4; ++f) some.of[e + f] = Element(finish[e + f](four.of[f]));
       }
       if (n + WHOLE <= columns && aligned<Some>(out + row + n)) {
         *reinterpret_cast<Some*>(out + row + n) = some;
@@ -216,7 +228,7 @@ static __device__ void write_sums(const typename Tile::Sums& sums, float* held, 
 
 // Computes this block's tile and writes it as `write_sums` does.
 template <class Tile, class A, class B, class Element, class RowOf>
-static __device__ void mma_product(A a, B b, int length, Element* out, const T* bias, int columns, RowOf row_of) {
+static __device__ void mma_product(A a, B b, int length, Element* out, Epilogue epilogue, int columns, RowOf row_of) {
   unsigned char* const shared = dynamic_shared();
   const bool whole_a = a.whole(), whole_b = b.whole();
   const int steps = (length + STEP - 1) / STEP;
@@ -240,5 +252,6 @@ static __device__ void mma_product(A a, B b, int length, Element* out, const T* 
     if (Tile::PRODUCTS == 3 && (step % (FOLD / STEP) == FOLD / STEP - 1 || step == steps - 1)) fold<Tile>(total, sums);
   }
   __syncthreads();
-  write_sums<Tile>(Tile::PRODUCTS == 3 ? total : sums, reinterpret_cast<float*>(shared), out, bias, columns, row_of);
+  float* const held = reinterpret_cast<float*>(shared);
+  write_sums<Tile>(Tile::PRODUCTS == 3 ? total : sums, held, out, epilogue, columns, row_of);
 }

@@ -1,9 +1,10 @@
 // The instructions that kernels use and CUDA C++ has no words for: inline PTX stands in this header and nowhere else.
 //
 // Beside each stands what it does in plain C++, `plain_NAME`: that is what runs where an architecture lacks the
-// instruction, and on the CPU. The kernels of probe.cu hold one against the other on a GPU. Copies that go on by
-// themselves are the one thing that C++ cannot say: on the CPU the tests' run time plays their part, and where an
-// architecture has none, kernels do without.
+// instruction, and on the CPU. The kernels of probe.cu hold one against the other on a GPU. C++ cannot say what goes on
+// by itself, copies, and what 32 lanes do at once, products of small matrices: on the CPU the tests' run time plays
+// their part, on a GPU probe.cu and probe_mma.cu look at what they do, and where an architecture has none, kernels do
+// without.
 #pragma once
 
 typedef unsigned short uint16;
@@ -70,8 +71,8 @@ static __device__ inline uint16 float_to_bfloat16(float x) {
 #endif
 }
 
-// TF32: 1 sign, 8 exponent, 10 fraction bits, in a float whose last 13 bits tensor cores do not look at. Of two that are
-// as near, the larger in size.
+// TF32: 1 sign, 8 exponent, 10 fraction bits, in a float of whose last 13 bits tensor cores take no notice. Numbers are
+// rounded to the nearest, of two that are as near to the larger in size.
 static __device__ inline uint32 plain_float_to_tf32(float x) {
   const uint32 bits = __float_as_uint(x);
   return (bits & 0x7fffffffu) > 0x7f800000u ? 0x7fffffffu : (bits + 0x1000u) & 0xffffe000u;
@@ -186,9 +187,9 @@ static __device__ void multiply_matrices(float (&c)[4], const uint32 (&a)[4], co
 #endif
 }
 
-// Loads four matrices of 8 rows of 16 bytes in shared memory, one a register: lane 8*i + r gives the address of row r of
-// matrix i, a multiple of 16. Lane l gets the (l%4)-th four bytes of row l/4; if TURNED, of halves, those of rows 2*(l%4)
-// and 2*(l%4) + 1 in column l/4.
+// Loads four matrices of 8 rows of 16 bytes in shared memory, one a register: lane 8*i + r gives the address, a
+// multiple of 16, of row r of matrix i. A lane gets the four bytes 4*t and on of row g; if TURNED, which is for halves,
+// those of rows 2*t and 2*t + 1 in column g.
 template <bool TURNED>
 static __device__ void load_matrices(uint32 (&into)[4], const void* row) {
 #ifdef CUSHIM
