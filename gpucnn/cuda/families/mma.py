@@ -10,7 +10,7 @@ import math
 
 from gpucnn.cuda.launch import GRID_LIMITS
 from gpucnn.cuda.machine import Machine
-from gpucnn.cuda.passes import by_pieces, default_pieces, launch_pass, product
+from gpucnn.cuda.passes import by_pieces, launch_pass, product
 from gpucnn.cuda.plans import Arrays, Plan, Task
 
 ARCHITECTURE = 80
@@ -27,13 +27,16 @@ STEP, CHUNK, MOST_SHARED = 32, 16, 96 << 10
 block's panels may take."""
 
 SHARES = {(256, 128): 0.6, (128, 128): 0.55, (256, 64): 0.5, (128, 64): 0.45, (64, 64): 0.35, (128, 32): 0.3}
-"""Of the peak of tensor cores that tiles are taken to reach where they fill all multiprocessors."""
+"""Of the peak of tensor cores that tiles are taken to reach: small ones read more for a product."""
 
-UNALIGNED = 0.05
-"""And of that, where channels are no multiple of 16 bytes: elements are brought one by one."""
+NEWER = {90: 0.6, 100: 0.35, 120: 1.0}
+"""Of that, on architectures from these on: H100 and B200 have their full rate for instructions of their own alone."""
+
+SINGLY = 0.02
+"""Of that, where elements are brought one by one."""
 
 PROLOGUE = 1.5e-6
-"""Seconds until the first panel has arrived and after the last sum is there."""
+"""Seconds until the first panel is there, and from the last sum on."""
 
 
 def plans(task: Task) -> list[Plan]:
@@ -46,18 +49,16 @@ def plans(task: Task) -> list[Plan]:
 
 def estimate(task: Task, plan: Plan, machine: Machine) -> float:
     """Return about how many seconds it takes: waves of tiles over the multiprocessors, or what memory allows."""
-    tile = plan.option("m"), plan.option("n")
-    tiles, _, products = _grid(plan, task)
-    terms = 2 * math.prod(product(task)[:2]) * product(task).products
-    depth = task.flops / max(1, terms) / _pieces(plan)  # of a tile's sums
-    rate = SHARES[tile] * machine.tensor / {"float32": 2 * products_of(task)}.get(task.dtype, 1)
-    rate *= 1.0 if _aligned(task) else UNALIGNED
-    waves = math.ceil(tiles * products / machine.multiprocessors)
-    computing = waves * 2 * math.prod(tile) * max(depth, STEP) / (rate / machine.multiprocessors)
-    if task.which == "backward_weight":
-        ratio = plan.option("pieces") / default_pieces(task)
-        computing /= min(ratio, 1 / ratio) ** 0.5
-    return machine.seconds(computing * rate, rate, task.bytes) + PROLOGUE
+    tile, weight = (plan.option("m"), plan.option("n")), math.prod(task.w_shape)
+    newer = NEWER[max((known for known in NEWER if known <= task.architecture), default=120)]
+    slower = products_of(task) * (2 if task.dtype == "float32" else 1)
+    rate = machine.tensor * SHARES[tile] * newer / slower * (1 if _aligned(task) else SINGLY)
+    pieces, (rows, columns, products) = _pieces(plan), product(task)
+    depth = -(-task.flops // max(1, 2 * rows * columns * products * pieces) // STEP) * STEP  # of a tile's sums
+    waves = math.ceil(math.prod(_grid(plan, task)) / machine.multiprocessors)
+    computing = waves * machine.multiprocessors * 2 * math.prod(tile) * max(depth, STEP)
+    adding = machine.launch + 8 * pieces * weight / machine.bandwidth if task.which == "backward_weight" else 0.0
+    return machine.seconds(computing, rate, task.bytes) + PROLOGUE + adding
 
 
 def run(plan: Plan, task: Task, arrays: Arrays) -> None:
