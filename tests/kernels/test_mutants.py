@@ -133,7 +133,7 @@ def stored() -> list[Any]:
 def probe() -> list[Any]:
     if "numpy" not in launch.compilers:
         x = np.arange(3 * 256 * 4, dtype=np.uint32).reshape(3, 256, 4)
-        return [np.zeros(3, np.int32), np.stack([x] * 3)]
+        return [np.zeros(4, np.int32), np.stack([x] * 3)]
     return [wrong_roundings(np, some_floats()), copied(np)[1]]
 
 
