@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gpucnn import numerics
 from gpucnn.backend import Array, Device, Shape
 from gpucnn.config.experiment import Experiment
-from gpucnn.cpu import compiled, numerics, threads
+from gpucnn.cpu import compiled, threads
 from gpucnn.data.base import ArraySource
 from gpucnn.data.resident import Resident, ResidentLoader, without_frames
 from gpucnn.dispatch import Decision, recorded, using

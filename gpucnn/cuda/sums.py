@@ -44,8 +44,13 @@ def new_parts(like: Array, pieces: int, sums: int) -> Array:
 def add_parts(parts: Array, shape: Shape, dtype: Any) -> Array:
     """Return the sum over the first axis of `parts`, of this shape and dtype, taken in order and rounded once."""
     out: Array = array_module(parts).empty(shape, dtype)
-    launch("add_parts", blocks(out.size), parts=parts, out=out, count=out.size, pieces=len(parts))
+    add_parts_into(parts, out)
     return out
+
+
+def add_parts_into(parts: Array, out: Array) -> None:
+    """Write the sum over the first axis of `parts` to `out`, as `add_parts` does."""
+    launch("add_parts", blocks(out.size), parts=parts, out=out, count=out.size, pieces=len(parts))
 
 
 def sum_rows(x: Array) -> Array:

@@ -19,8 +19,8 @@ from cushim.module import Module, Schedule
 
 from gpucnn import dispatch
 from gpucnn.backend import Device
-from gpucnn.cuda import launch
-from gpucnn.cuda.sources import DTYPES, Kernel, kernels, source
+from gpucnn.cuda import launch, plans
+from gpucnn.cuda.sources import DTYPES, Kernel, compiled_for, files_of, source
 
 SCHEDULES = {
     "forward": Schedule(),
@@ -43,14 +43,20 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def modules(builds: Path) -> dict[str, Module]:
-    """All kernels, compiled for each dtype."""
-    files = sorted({kernel.file for kernel in kernels().values()})
+    """All kernels, compiled for each dtype that they say they are for."""
 
     def compiled(dtype: str) -> Module:
-        return Module(source(files, dtype), list(kernels()), builds)
+        found = compiled_for(dtype)
+        return Module(source(files_of(found), dtype), list(found), builds)
 
     with ThreadPoolExecutor() as pool:
         return dict(zip(DTYPES, pool.map(compiled, DTYPES), strict=True))
+
+
+@pytest.fixture(autouse=True)
+def plans_anew() -> None:
+    """Plans are rated once for each task; here, tests change what they depend on."""
+    plans.candidates.cache_clear()
 
 
 @pytest.fixture(params=[*SCHEDULES, pytest.param("gpu", marks=pytest.mark.gpu)])

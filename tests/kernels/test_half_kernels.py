@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from checks.convolutions import CASES, TILED, off_by_one
 from checks.halves import Half
+from checks.plans import forced
 from checks.probe import copied, some_floats, wrong_roundings
 from checks.windows import Conv, conv
 from cushim.expected import reference, sizes
 
 from gpucnn import ops
-from gpucnn.cuda import conv2d as kernels
 from gpucnn.cuda import launch, sums
 from gpucnn.ops.sums import sum_rows
 
@@ -26,10 +28,12 @@ EIGHTS = {
 """Where a thread reads eight halves at once, where it must not, and where a sum of halves would be far off."""
 
 
-@pytest.fixture(params=[None, 64, 128], ids=["plain", "tiles of 64", "tiles of 128"])
-def tiles(request, monkeypatch) -> None:
+@pytest.fixture(params=[("plain", {}), ("tiled", {"m": 64}), ("tiled", {"m": 128})], ids=str)
+def tiles(request) -> Iterator[None]:
     """While in use, products are computed by tiles of one size, or by none."""
-    monkeypatch.setattr(kernels, "tile_size", lambda rows, columns, products: request.param)
+    family, options = request.param
+    with forced(family, **options):
+        yield
 
 
 def check(half: Half, operation, *given, roundings: int, **arguments) -> None:

@@ -24,7 +24,7 @@ from cushim.expected import reference
 from cushim.module import KernelError, Module, Schedule
 
 from gpucnn import dispatch, ops
-from gpucnn.cuda import launch, sums
+from gpucnn.cuda import launch, plans, sums
 from gpucnn.cuda.sources import kernels, source
 from gpucnn.ops.finite import count_nonfinite
 from gpucnn.ops.sums import sum_rows
@@ -335,6 +335,7 @@ def computed_by(compiler: Callable[[Any, str], Any]) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch, dispatch.using("fast"):
         patch.setitem(dispatch.ROOMS, "numpy", "gpucnn.cuda")
         patch.setattr(sums, "TERMS", 20)
+        plans.candidates.cache_clear()
         patch.setitem(launch.compilers, "numpy", compiler)
         yield
 
