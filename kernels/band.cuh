@@ -7,11 +7,11 @@
 #include "window.cuh"
 
 struct Tiling {
-  int rows, columns, down, across, pitch, groups, lanes;  // down x across tiles an image; groups of 8 outputs a block
+  int rows, columns, down, across, pitch, groups, quads;  // down x across tiles an image; groups of 8 channels a block
 };
 
 // Numbers in shared memory: of a band, and of what is brought beside it, 38 KB in all.
-constexpr int BAND = sizeof(Acc) == 4 ? 7168 : 3584, BESIDE = sizeof(Acc) == 4 ? 2560 : 1280, PLACES = 320;
+constexpr int BAND = 7168, BESIDE = 2560, PLACES = 320;
 
 // An image as a pass reads it, and the results that it computes: of forward, x and y; of backward data, dy and dx.
 struct Sight {

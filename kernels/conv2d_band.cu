@@ -1,3 +1,4 @@
+// compiled for: float32 float16 bfloat16
 // Convolution with few channels from bands of images in shared memory (groups = 1; equations as in conv2d.cu).
 //
 //   forward          y[m,k]  = sum over r,s,c of  band of x[m,r,s,c]  w[k,r,s,c]             any stride and dilation
@@ -142,24 +143,24 @@ static __device__ void band_product(const T* image, const T* w, const T* b, T* o
   }
 }
 
-extern "C" __global__ void __launch_bounds__(BAND_THREADS)
+extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
 band_forward_4(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
                T* __restrict__ y, Window g, Tiling t) {
   band_product<4, ForwardWeights>(x, w, b, y, g, looking_forward(g), t);
 }
 
-extern "C" __global__ void __launch_bounds__(BAND_THREADS)
+extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
 band_forward_8(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
                T* __restrict__ y, Window g, Tiling t) {
   band_product<8, ForwardWeights>(x, w, b, y, g, looking_forward(g), t);
 }
 
-extern "C" __global__ void __launch_bounds__(BAND_THREADS)
+extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
 band_backward_data_4(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g, Tiling t) {
   band_product<4, BackwardWeights>(dy, w, nullptr, dx, g, looking_backward(g), t);
 }
 
-extern "C" __global__ void __launch_bounds__(BAND_THREADS)
+extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
 band_backward_data_8(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g, Tiling t) {
   band_product<8, BackwardWeights>(dy, w, nullptr, dx, g, looking_backward(g), t);
 }

@@ -1,3 +1,4 @@
+// compiled for: float32 float16 bfloat16
 // Depthwise convolution (groups = C, w (K, 3, 3, 1) or (K, 5, 5, 1), stride 1 or 2) with a window that slides through
 // registers; the equations are those of conv2d_depthwise.cu.
 //
@@ -268,73 +269,73 @@ static __device__ void slide_backward_weight(const T* x, const T* dy, Acc* parts
 
 // ---- entries: SIZE x SIZE kernels, stride -----------------------------------------------------------------------
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_forward_3x3_1(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
                              T* __restrict__ y, Window g, int height) {
   slide_forward<3, 1>(x, w, b, y, g, height);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_forward_3x3_2(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
                              T* __restrict__ y, Window g, int height) {
   slide_forward<3, 2>(x, w, b, y, g, height);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_forward_5x5_1(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
                              T* __restrict__ y, Window g, int height) {
   slide_forward<5, 1>(x, w, b, y, g, height);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_forward_5x5_2(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
                              T* __restrict__ y, Window g, int height) {
   slide_forward<5, 2>(x, w, b, y, g, height);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_backward_data_3x3_1(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g,
                                   int height) {
   slide_backward_data<3, 1>(dy, w, dx, g, height);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_backward_data_3x3_2(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g,
                                   int height) {
   slide_backward_data<3, 2>(dy, w, dx, g, height);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_backward_data_5x5_1(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g,
                                   int height) {
   slide_backward_data<5, 1>(dy, w, dx, g, height);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_backward_data_5x5_2(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g,
                                   int height) {
   slide_backward_data<5, 2>(dy, w, dx, g, height);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_backward_weight_3x3_1(const T* __restrict__ x, const T* __restrict__ dy, Acc* __restrict__ parts, Window g,
                                     int height) {
   slide_backward_weight<3, 1>(x, dy, parts, g, height);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_backward_weight_3x3_2(const T* __restrict__ x, const T* __restrict__ dy, Acc* __restrict__ parts, Window g,
                                     int height) {
   slide_backward_weight<3, 2>(x, dy, parts, g, height);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_backward_weight_5x5_1(const T* __restrict__ x, const T* __restrict__ dy, Acc* __restrict__ parts, Window g,
                                     int height) {
   slide_backward_weight<5, 1>(x, dy, parts, g, height);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_backward_weight_5x5_2(const T* __restrict__ x, const T* __restrict__ dy, Acc* __restrict__ parts, Window g,
                                     int height) {
   slide_backward_weight<5, 2>(x, dy, parts, g, height);

@@ -11,16 +11,13 @@ from gpucnn.cuda.plans import Arrays, Plan, Task
 
 SIDES = (64, 128)
 
-LEAST_SIDE = 16
-"""A product with fewer rows or columns than this leaves most of a tile empty."""
-
 MANY_TILES = 128
 """Large tiles are faster where there are at least so many of them: about as many as a large GPU runs at once."""
 
-SHARES = {64: 0.4, 128: 0.7}
-"""Of a machine's peak that tiles are taken to reach, and below:"""
+SHARES = {64: 0.41, 128: 0.7}
+"""Of a machine's peak that full tiles are taken to reach, and below:"""
 TOO_FEW = 0.3
-"""what large ones reach that leave multiprocessors idle, or half of their columns empty."""
+"""what large ones reach that leave multiprocessors idle, or half of themselves empty."""
 
 
 def plans(task: Task) -> list[Plan]:
@@ -32,10 +29,9 @@ def plans(task: Task) -> list[Plan]:
 def estimate(task: Task, plan: Plan, machine: Machine) -> float:
     """Return about how many seconds it takes."""
     side, (rows, columns, _) = plan.option("m"), product(task)
-    few = side == 128 and (columns <= 64 or math.prod(_grid(plan, task)) < MANY_TILES)
-    share = TOO_FEW if few else SHARES[side]
-    if min(rows, columns) < LEAST_SIDE:
-        share *= min(rows, columns) / side
+    least = min(rows, columns)
+    few = side == 128 and (least <= 64 or math.prod(_grid(plan, task)) < MANY_TILES)
+    share = (TOO_FEW if few else SHARES[side]) * min(least, 64) / 64
     return machine.seconds(task.flops, max(share, 1e-3) * peak(task, plan, machine), task.bytes)
 
 
