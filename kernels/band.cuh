@@ -6,8 +6,9 @@
 #include "tile.cuh"
 #include "window.cuh"
 
+// down x across: tiles of an image. groups: of 8 channels that a block has; quads: of 4 terms of a weight gradient.
 struct Tiling {
-  int rows, columns, down, across, pitch, groups, quads;  // down x across tiles an image; groups of 8 channels a block
+  int rows, columns, down, across, pitch, groups, quads;
 };
 
 // Numbers in shared memory: of a band, and of what is brought beside it, 38 KB in all.
