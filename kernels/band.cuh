@@ -17,15 +17,14 @@ constexpr int BAND = 7168, BESIDE = 2560, PLACES = 320;
 // An image as a pass reads it, and the results that it computes: of forward, x and y; of backward data, dy and dx.
 struct Sight {
   int height, width, depth, rows, columns, outputs, stride_h, stride_w, top, left;
+
+  static __device__ Sight forward(const Window& g) {
+    return {g.H, g.W, g.C, g.P, g.Q, g.K, g.stride_h, g.stride_w, g.top, g.left};
+  }
+  static __device__ Sight backward(const Window& g) {  // stride 1
+    return {g.P, g.Q, g.K, g.H, g.W, g.C, 1, 1, (g.R - 1) * g.dilation_h - g.top, (g.S - 1) * g.dilation_w - g.left};
+  }
 };
-
-static __device__ inline Sight looking_forward(const Window& g) {
-  return {g.H, g.W, g.C, g.P, g.Q, g.K, g.stride_h, g.stride_w, g.top, g.left};
-}
-
-static __device__ inline Sight looking_backward(const Window& g) {  // stride 1
-  return {g.P, g.Q, g.K, g.H, g.W, g.C, 1, 1, (g.R - 1) * g.dilation_h - g.top, (g.S - 1) * g.dilation_w - g.left};
-}
 
 // One tile: where it stands, how much of it there is, and how large its band is.
 struct Spot {

@@ -1,14 +1,14 @@
 // compiled for: float32 float16 bfloat16
 // Convolution with few channels from bands of images in shared memory (groups = 1; equations as in conv2d.cu).
 //
-//   forward          y[m,k]  = sum over r,s,c of  band of x[m,r,s,c]  w[k,r,s,c]             any stride and dilation
-//   backward data    dx[m,c] = sum over r,s,k of  band of dy[m,r,s,k] w[k,r,s,c]             stride 1; r, s from the end
+//   forward           y[m,k] = sum over r,s,c of  band of  x[m,r,s,c] w[k,r,s,c]         any stride and dilation
+//   backward data    dx[m,c] = sum over r,s,k of  band of dy[m,r,s,k] w[k,r,s,c]         stride 1; r, s from the end
 //
 // A block computes a tile of outputs of one image, all channels of them or 64: it brings the band that the tile sees
 // (band.cuh), then walks along the sum with the weights of one stretch of it after the other in shared memory, beside
 // where each term stands in the band. A thread has 8 channels of PIXELS outputs. A tile of 64 columns of
-// conv2d_tiled.cu is three quarters empty where there are 16 channels; here nothing is but the last 8. An element of x
-// passes the index arithmetic once, not once a tap.
+// conv2d_tiled.cu is three quarters empty where there are 16 channels; here nothing is but the last 8. An element of
+// x passes the index arithmetic once, not once a tap.
 //
 // Sums are taken in the order of conv2d.cu and conv2d_tiled.cu, and have their bits.
 //
@@ -146,21 +146,21 @@ static __device__ void band_product(const T* image, const T* w, const T* b, T* o
 extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
 band_forward_4(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
                T* __restrict__ y, Window g, Tiling t) {
-  band_product<4, ForwardWeights>(x, w, b, y, g, looking_forward(g), t);
+  band_product<4, ForwardWeights>(x, w, b, y, g, Sight::forward(g), t);
 }
 
 extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
 band_forward_8(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
                T* __restrict__ y, Window g, Tiling t) {
-  band_product<8, ForwardWeights>(x, w, b, y, g, looking_forward(g), t);
+  band_product<8, ForwardWeights>(x, w, b, y, g, Sight::forward(g), t);
 }
 
 extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
 band_backward_data_4(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g, Tiling t) {
-  band_product<4, BackwardWeights>(dy, w, nullptr, dx, g, looking_backward(g), t);
+  band_product<4, BackwardWeights>(dy, w, nullptr, dx, g, Sight::backward(g), t);
 }
 
 extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
 band_backward_data_8(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g, Tiling t) {
-  band_product<8, BackwardWeights>(dy, w, nullptr, dx, g, looking_backward(g), t);
+  band_product<8, BackwardWeights>(dy, w, nullptr, dx, g, Sight::backward(g), t);
 }

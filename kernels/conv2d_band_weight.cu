@@ -3,8 +3,8 @@
 //
 //   dw[k,j] = sum over the outputs m of a piece's tiles of  dy[m,k] band of x[m,j]           j = r, s, channel
 //
-// A block takes one tile after the other of its piece (blockIdx.y): it brings the band that the tile sees (band.cuh), then
-// dy of some outputs at a time. A thread has 8 kernels and 4 terms j of them, neighbours where there are so many
+// A block takes one tile after the other of its piece (blockIdx.y): it brings the band that the tile sees (band.cuh),
+// then dy of some outputs at a time. A thread has 8 kernels and 4 terms j of them, neighbours where there are so many
 // channels, and every `lanes`-th output; the lanes are added in order in the end, the pieces by add_parts (sums.cu).
 // blockIdx.x counts the chunks of kernels that a block has, and, within each, of terms.
 //
@@ -45,7 +45,7 @@ extern "C" __global__ void __launch_bounds__(WEIGHT_THREADS, 2)
 band_backward_weight(const T* __restrict__ x, const T* __restrict__ dy, Acc* __restrict__ parts, Window g, Tiling t) {
   __shared__ __align__(16) Acc band[BAND], gradients[BESIDE];
   __shared__ int places[PLACES];
-  const Sight sight = looking_forward(g);
+  const Sight sight = Sight::forward(g);
   const bool neighbours = g.C % 4 == 0;
   const int length = g.R * g.S * g.C, columns = t.groups * 8;
   const int quads = (length - 1) / 4 + 1, chunks = (quads - 1) / t.quads + 1;  // of terms, 4 a thread
@@ -87,10 +87,11 @@ band_backward_weight(const T* __restrict__ x, const T* __restrict__ dy, Acc* __r
       else add_outputs<false>(sums, band, at, own, places, lane, outputs, lanes, columns);
     }
   }
-  for (int i = 0; i < 4; ++i) {  // the lanes' sums of one term of each thread, by way of the band's memory
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {  // the lanes' sums of one term
     __syncthreads();
 #pragma unroll
-    for (int n = 0; n < 8; ++n) band[threadIdx.x * 8 + n] = i == 0 ? sums[0][n] : i == 1 ? sums[1][n] : i == 2 ? sums[2][n] : sums[3][n];
+    for (int n = 0; n < 8; ++n) band[threadIdx.x * 8 + n] = sums[i][n];
     __syncthreads();
     for (int e = threadIdx.x; e < team * 8; e += blockDim.x) {
       const int owner = e / 8, n = n0 + owner % t.groups * 8 + e % 8, own = j0 + owner / t.groups;

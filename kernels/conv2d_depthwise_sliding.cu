@@ -1,21 +1,26 @@
 // compiled for: float32 float16 bfloat16
-// Depthwise convolution (groups = C, w (K, 3, 3, 1) or (K, 5, 5, 1), stride 1 or 2) with a window that slides through
-// registers; the equations are those of conv2d_depthwise.cu.
+// Depthwise convolution (groups = C, w (K, 3, 3, 1) or (K, 5, 5, 1), stride 1 or 2) by windows that slide through
+// registers; with m = K/C and zeros around x,
 //
-// A thread has PACK neighbouring channels (4 bytes) of RUN neighbouring columns and walks along the rows of a strip, with
-// its kernels in registers. Of each row it reads what its columns see, once, and adds that to the sums of all rows that
-// are under way; a row whose last share has come is written. Neighbouring threads have neighbouring channels.
+//   forward            y[n,p,q,k] = b[k] + sum over r,s of  x[n,p*stride+r-top,q*stride+s-left,k/m] w[k,r,s]
 //
-//   forward            walks down: row t of the padded image is tap i + stride*j of output row t/stride - j, i = t%stride
+// and its gradients as in conv2d_depthwise.cu.
+//
+// A thread has PACK neighbouring channels (4 bytes) of RUN neighbouring columns and walks along the rows of a strip,
+// with its kernels in registers. Of each row it reads what its columns see, once, and adds that to the sums of all
+// rows that are under way; a row whose last share has come is written. Neighbouring threads have neighbouring
+// channels.
+//
+//   forward            walks down: row p*stride + i of the padded x is tap i + stride*j of output row p - j
 //   backward data      walks up: row p of dy is tap r of row p*stride + r of the padded dx
 //   backward weight    walks down with the rows of dy that are met held in registers, and the sums of all taps; a block
 //                      has 32 x PACK channels and 8 lanes of positions, added in order, of one part (blockIdx.y)
 //
-// Sums are taken in the order of taps, with zeros for what lies outside: the bits of forward and backward data are those
-// of conv2d_depthwise.cu. Parts of the weight gradient are made of strips, there of positions.
+// Sums are taken in the order of taps, with zeros for what lies outside: the bits of forward and backward data are
+// those of conv2d_depthwise.cu. Parts of the weight gradient are made of strips, there of positions.
 //
-// Memory: limited by it. Where conv2d_depthwise.cu reads an element of x R*S times, mostly from the cache, this reads it
-// (RUN*stride + S - stride) / (RUN*stride) times, and the first rows of a strip twice.
+// Memory: limited by it. Where conv2d_depthwise.cu reads an element of x R*S times, mostly from the cache, this reads
+// it (RUN*stride + S - stride) / (RUN*stride) times, and the first rows of a strip twice.
 //
 // Versions: conv2d_depthwise.cu, plain and for any window; this file, sliding.
 #include "tile.cuh"
@@ -156,17 +161,17 @@ static __device__ void slide_forward(const T* x, const T* w, const T* b, T* y, c
 template <int SIZE, int STRIDE>
 static __device__ void slide_backward_data(const T* dy, const T* w, T* dx, const Window& g, int height) {
   using Kernel = Slide<SIZE, STRIDE>;
-  constexpr int RUN = STRIDE == 1 ? Kernel::RUN : Kernel::RUN / 2, HELD = Kernel::HELD, COLUMNS = RUN * STRIDE;
+  constexpr int RUN = STRIDE == 1 ? Kernel::RUN : Kernel::RUN / 2, HELD = Kernel::HELD, WIDE = RUN * STRIDE;
   const int low = (g.top + STRIDE * HELD - SIZE) / STRIDE + 1 - HELD;  // the row of dy with which dx's first is done
   const int high = (g.top + g.H - 1 + STRIDE * HELD - SIZE) / STRIDE + 1 - HELD;
   const int start = g.left / STRIDE, columns = g.left + g.W - start * STRIDE;
-  const Walk own(element(), g.C, (columns - 1) / COLUMNS + 1, high - low + 1, height);
+  const Walk own(element(), g.C, (columns - 1) / WIDE + 1, high - low + 1, height);
   if (own.n >= g.N) return;
   const Channels gradients(dy, g.K, own.channel, 1), results(dx, g.C, own.channel, 1);
   const int q0 = start + own.column * RUN, left = q0 * STRIDE - g.left;
   Kernel kernel;
   kernel.read(w, own.channel, g.K);
-  Acc sums[SIZE][COLUMNS][PACK] = {};
+  Acc sums[SIZE][WIDE][PACK] = {};
   for (int p = low + own.end - 1 + HELD - 1; p >= low + own.begin; --p) {
     Vector<Acc, PACK> seen[RUN + HELD - 1];
 #pragma unroll
@@ -180,7 +185,7 @@ static __device__ void slide_backward_data(const T* dy, const T* w, T* dx, const
 #pragma unroll
       for (int s = 0; s < SIZE; ++s)
 #pragma unroll
-        for (int i = 0; i < COLUMNS; ++i)
+        for (int i = 0; i < WIDE; ++i)
 #pragma unroll
           for (int v = 0; v < PACK; ++v) {
             constexpr int AHEAD = STRIDE * (HELD - 1);
@@ -188,7 +193,7 @@ static __device__ void slide_backward_data(const T* dy, const T* w, T* dx, const
               sums[r][i][v] += seen[(i - s + AHEAD) / STRIDE].of[v] * kernel.of[r][s][v];
           }
 #pragma unroll
-    for (int i = 0; i < COLUMNS; ++i) {
+    for (int i = 0; i < WIDE; ++i) {
 #pragma unroll
       for (int r = SIZE - STRIDE; r < SIZE; ++r) {
         const int h = p * STRIDE + r - g.top;
@@ -211,14 +216,14 @@ static __device__ void slide_backward_data(const T* dy, const T* w, T* dx, const
 template <int SIZE, int STRIDE>
 static __device__ void slide_backward_weight(const T* x, const T* dy, Acc* parts, const Window& g, int height) {
   using Kernel = Slide<SIZE, STRIDE>;
-  constexpr int RUN = Kernel::RUN, HELD = Kernel::HELD, SEEN = Kernel::SEEN, LANES = THREADS / 32;
-  __shared__ Acc merged[LANES][32];
+  constexpr int RUN = Kernel::RUN, HELD = Kernel::HELD, SEEN = Kernel::SEEN, TEAMS = THREADS / 32;
+  __shared__ Acc merged[TEAMS][32];
   const int lane = threadIdx.x / 32, across = threadIdx.x % 32, channel = (blockIdx.x * 32 + across) * PACK;
   const int runs = (g.Q - 1) / RUN + 1, strips = (g.P - 1) / height + 1;
   const Channels inputs(x, g.C, channel, g.K / g.C), gradients(dy, g.K, channel, 1);
   const Part part(g.N * runs * strips);
   Kernel sums = {};
-  for (int item = part.begin + lane; channel < g.K && item < part.end; item += LANES) {
+  for (int item = part.begin + lane; channel < g.K && item < part.end; item += TEAMS) {
     const Walk own(item, runs, g.P, height);
     const int column = own.column * RUN;
     Vector<Acc, PACK> met[HELD][RUN] = {};
@@ -260,7 +265,7 @@ static __device__ void slide_backward_weight(const T* x, const T* dy, Acc* parts
       __syncthreads();
       if (lane == 0 && channel + v < g.K) {
         Acc sum = merged[0][across];
-        for (int l = 1; l < LANES; ++l) sum += merged[l][across];
+        for (int l = 1; l < TEAMS; ++l) sum += merged[l][across];
         parts[(blockIdx.y * g.K + channel + v) * SIZE * SIZE + tap] = sum;
       }
       __syncthreads();
