@@ -26,7 +26,8 @@ def task(which: str, x_shape, w_shape, dtype: str = "float32", how: numerics.Num
 
 def tile_size(rows: int, columns: int, products: int) -> int | None:
     """The rule that chose between tiles and none before there were plans, but for tiles that would be half empty,
-    and for groups of one channel with 16 kernels and more."""
+    and for groups of one channel with 16 kernels and more.
+    """
     if min(rows, columns) < 16 or products > 65535:
         return None
     return 128 if min(rows, columns) > 64 and -(-rows // 128) * -(-columns // 128) * products >= 128 else 64

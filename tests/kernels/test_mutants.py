@@ -157,11 +157,22 @@ RUNS: dict[str, Run] = {
     "band": by("band pixels=4 rows=3 columns=5", ops.conv2d, BX, BW, **BANDED),
     "band by threes": by("band pixels=8 rows=5 columns=5", ops.conv2d, CX, CW),
     "band data": by("band pixels=4 rows=4 columns=4", ops.conv2d_backward_data, CY, CW, CX.shape),
-    "band weight": by(
-        "band_weight rows=8 columns=16 pieces=1", ops.conv2d_backward_weight, BX, BY, BW.shape, **BANDED
+    "band weight": by("band_weight rows=8 columns=16 pieces=1", ops.conv2d_backward_weight, BX, BY, BW.shape, **BANDED),
+    "band weight by threes": by("band_weight rows=2 columns=3 pieces=3", ops.conv2d_backward_weight, CX, CY, CW.shape),
+    "pointwise": by(
+        "pointwise 64x64", ops.conv2d, *numbers(15, (1, 17, 16, 12), (30, 1, 1, 12), dtype="float32"), stride=2
     ),
-    "band weight by threes": by(
-        "band_weight rows=2 columns=3 pieces=3", ops.conv2d_backward_weight, CX, CY, CW.shape
+    "pointwise data": by(
+        "pointwise 64x64",
+        ops.conv2d_backward_data,
+        *numbers(16, (1, 7, 11, 20), (20, 1, 1, 5), dtype="float32"),
+        (1, 7, 11, 5),
+    ),
+    "pointwise weight": by(
+        "pointwise 64x64 pieces=3",
+        ops.conv2d_backward_weight,
+        *numbers(17, (1, 7, 11, 9), (1, 7, 11, 20), dtype="float32"),
+        (20, 1, 1, 9),
     ),
     "sliding": by("sliding height=10", ops.conv2d, SX, SW, **SLID),
     "sliding data": by("sliding height=10", ops.conv2d_backward_data, SY, SW, SX.shape, **SLID),
@@ -231,8 +242,20 @@ MUTANTS = [
     Mutant("conv2d_band_weight", "n < g.K ? Acc(dy[", "true ? Acc(dy[", "band weight"),
     Mutant("conv2d_band_weight", "l < lanes", "l < lanes - 1", "band weight"),
     Mutant("conv2d_band_weight", "(blockIdx.y * g.K + n)", "n", "band weight by threes"),
-    Mutant("conv2d_band_weight", "= neighbours ? own * 4 + i : own + i * quads", "= own * 4 + i", "band weight by threes"),
-    Mutant("conv2d_band_weight", "++i) {  // the lanes' sums of one term\n    __syncthreads();", "++i) {", "band weight"),
+    Mutant(
+        "conv2d_band_weight", "= neighbours ? own * 4 + i : own + i * quads", "= own * 4 + i", "band weight by threes"
+    ),
+    Mutant(
+        "conv2d_band_weight", "++i) {  // the lanes' sums of one term\n    __syncthreads();", "++i) {", "band weight"
+    ),
+    Mutant("conv2d_pointwise", "out.row * g.stride_h", "out.row", "pointwise"),
+    Mutant("conv2d_pointwise", "m < rows ? pixel", "true ? pixel", "pointwise"),
+    Mutant("conv2d_pointwise", "n < g.K ? w", "true ? w", "pointwise"),
+    Mutant("conv2d_pointwise", "m < rows ? dy", "true ? dy", "pointwise data"),
+    Mutant("conv2d_pointwise", "k < end && column + i < columns", "k < end", "pointwise data"),
+    Mutant("conv2d_pointwise", "m0 + i < rows ? (m0 + i) * g.C", "true ? (m0 + i) * g.C", "pointwise data"),
+    Mutant("conv2d_pointwise", "int(blockIdx.z) * g.K", "0", "pointwise weight"),
+    Mutant("conv2d_pointwise", "k < end &&", "", "pointwise weight"),
     Mutant("conv2d_depthwise_sliding", "if (own.n >= g.N) return;", "", "sliding"),
     Mutant("conv2d_depthwise_sliding", "h >= 0 && h < g.H && at", "h < g.H && at", "sliding"),
     Mutant("conv2d_depthwise_sliding", "done >= own.begin && column", "column", "sliding"),
