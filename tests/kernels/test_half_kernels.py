@@ -46,10 +46,7 @@ def tiles(request) -> Iterator[None]:
 def check(half: Half, operation, *given, roundings: int, **arguments) -> None:
     expected, size = (of(operation, *given, **arguments) for of in (reference, sizes))
     actual = operation(*given, **arguments)
-    if operation in SUMS:
-        assert_near(actual, expected, np.float32, size, roundings)
-    else:
-        half.assert_near(actual, expected, size, roundings)
+    half.assert_near(actual, expected, size, roundings, stored=operation not in SUMS)
 
 
 def check_passes(case: Conv, half: Half, placed=lambda x: x) -> None:

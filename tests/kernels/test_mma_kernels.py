@@ -93,10 +93,8 @@ def check(way: str, which: str, case: Conv, placed: Callable[[np.ndarray], np.nd
     wide = {name: np.float64(value) for name, value in bias.items()}
     expected = reference(operation, *given, **wide, **case.arguments)
     size = sizes(operation, *given, **{name: abs(value) for name, value in wide.items()}, **case.arguments)
-    if half and which == "backward_weight":  # gradients of parameters are float32
-        assert_near(actual, expected, np.float32, size, roundings=3 * terms + 3)
-    elif half:
-        half.assert_near(actual, expected, size, roundings=3 * terms + 3)
+    if half:
+        half.assert_near(actual, expected, size, 3 * terms + 3, stored=which != "backward_weight")
     elif way == "tf32":
         # Both operands are rounded, by 2^-11 of them at most. With operands rounded before, the sums alone are wrong.
         assert_near(actual, expected, np.float32, size, roundings=2.001 * 2**-11 / EPS + 3 * terms + 3)
