@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 from checks.arrays import numbers
 from checks.calls import some_frames
-from checks.probe import copied, some_floats, wrong_roundings
+from checks.plans import forced
+from checks.probe import TOGETHER, copied, some_floats, wrong_roundings
 from cushim.expected import reference
 from cushim.module import KernelError, Module, Schedule
 
@@ -46,6 +47,7 @@ FOURS: dict[str, Any] = {"stride": 2, "padding": ((2, 1), (1, 0)), "groups": 2}
 F, U = numbers(6, (2, 9, 12, 40), (72, 3, 2, 20), dtype="float32")
 HF, HU = (array.astype(np.float16) for array in (F, U))
 DU = numbers(7, ops.conv2d_output_shape(F.shape, U.shape, **FOURS), dtype="float32")[0]
+HM, HN, DM = (a.astype(np.float16) for a in numbers(8, (1, 9, 8, 24), (72, 3, 2, 24), (1, 9, 9, 72), dtype="float32"))
 DEPTHWISE: dict[str, Any] = {"stride": 2, "padding": 1, "groups": 4}
 V = numbers(3, (8, 3, 3, 1), dtype="float32")[0]
 DV = numbers(4, ops.conv2d_output_shape(X.shape, V.shape, **DEPTHWISE), dtype="float32")[0]
@@ -156,6 +158,17 @@ def probe() -> list[Any]:
     return [wrong_roundings(np, some_floats()), copied(np)[1]]
 
 
+def probe_together() -> list[Any]:
+    if "numpy" not in launch.compilers:
+        return [np.zeros(1)] * len(TOGETHER)
+    return [np.float64(found != expected).max(keepdims=True) for found, expected in (run(np) for run in TOGETHER)]
+
+
+def on_tensor_cores(operation: Callable[..., Any], *given: Any, **options: Any) -> list[Any]:
+    with forced("mma", m=64, n=64):
+        return [operation(*given, **options)]
+
+
 RUNS: dict[str, Run] = {
     "conv2d": lambda: [ops.conv2d(X, W, B, **WINDOW)],
     "conv2d data": lambda: [ops.conv2d_backward_data(DL, W, X.shape, **LEFT_OVER)],
@@ -216,6 +229,14 @@ RUNS: dict[str, Run] = {
     "widen": lambda: [widened(HF)],
     "from the device": from_the_device,
     "probe": probe,
+    "probe together": probe_together,
+    "mma": lambda: on_tensor_cores(ops.conv2d, HM, HN, padding=1),
+    "mma data": lambda: on_tensor_cores(ops.conv2d_backward_data, DM, HN, HM.shape, padding=1),
+    "mma data singly": lambda: on_tensor_cores(ops.conv2d_backward_data, DU.astype(np.float16), HU, F.shape, **FOURS),
+    "mma weight": lambda: on_tensor_cores(ops.conv2d_backward_weight, HM, DM, HN.shape, padding=1),
+    "mma3": lambda: on_tensor_cores(ops.conv2d, F, U[:, :2], **FOURS),
+    "mma3 data": lambda: on_tensor_cores(ops.conv2d_backward_data, DU, U, F.shape, **FOURS),
+    "mma3 weight": lambda: on_tensor_cores(ops.conv2d_backward_weight, F, DU, U.shape, **FOURS),
     "sum rows": lambda: [sum_rows(X)],
     "finite": nonfinite,
     "gather": gathered,
@@ -370,6 +391,33 @@ MUTANTS = [
     Mutant("probe", "return plain_float_to_float16(x);", "return plain_float_to_float16(x) + 1;", "probe"),
     Mutant("probe", "return plain_float_to_bfloat16(x);", "return __float_as_uint(x) >> 16;", "probe"),
     Mutant("probe", "await_copies();\n  __syncthreads();", "__syncthreads();", "probe"),
+    Mutant("probe_mma", "await_copies_but<2>();", "await_copies_but<3>();", "probe together"),
+    Mutant(
+        "conv2d_mma_forward",
+        "await_copies_but<Tile::STAGES - 2>",
+        "await_copies_but<Tile::STAGES - 1>",
+        "mma",
+        "float16",
+    ),
+    Mutant("conv2d_mma_forward", "    __syncthreads();\n    send", "    send", "mma", "float16"),
+    Mutant("conv2d_mma_forward", "from ? 16 : 0", "16", "mma", "float16"),
+    Mutant("conv2d_mma_forward", "exists ? at_row : -(1 << 30)", "at_row", "mma", "float16"),
+    Mutant(
+        "conv2d_mma_forward",
+        "    __syncwarp();\n#pragma unroll\n    for (int down",
+        "    for (int down",
+        "mma",
+        "float16",
+    ),
+    Mutant("conv2d_mma_forward", "  __syncthreads();\n  float* const held", "  float* const held", "mma", "float16"),
+    Mutant("conv2d_mma_backward_data", "first / 8 + (IS_A ? low : high)", "first / 8 + low", "mma data", "float16"),
+    Mutant("conv2d_mma_backward_data", "+ uint32(x)) >> shift", ") >> shift", "mma data", "float16"),
+    Mutant("conv2d_mma_backward_data", "whole_b = b.whole()", "whole_b = true", "mma data singly", "float16"),
+    Mutant("conv2d_mma_backward_weight", "position < end && row", "row", "mma weight", "float16"),
+    Mutant("conv2d_mma3_forward", "|| step == steps - 1", "", "mma3"),
+    Mutant("conv2d_mma3_forward", "product = 3 - Tile::PRODUCTS", "product = 1", "mma3"),
+    Mutant("conv2d_mma3_backward_data", "met - r * taps.by", "met", "mma3 data"),
+    Mutant("conv2d_mma3_backward_weight", "4 * (IS_A ? i / 2 : i % 2)", "4 * (i / 2)", "mma3 weight"),
     Mutant("conv2d_depthwise", "k / (g.K / g.C)", "k % g.C", "depthwise"),
     Mutant("conv2d_depthwise", "first = in.channel * outputs", "first = in.channel", "depthwise data"),
     Mutant("conv2d_depthwise", "tap / g.S, tap % g.S", "tap % g.S, tap % g.S", "depthwise weight"),
