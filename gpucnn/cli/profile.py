@@ -89,6 +89,7 @@ def _parts(found: Profile) -> str:
                 _rate(row.work.bytes, row.seconds),
                 _percent(row.roofline(found.peaks)),
                 row.computed_by,
+                row.runner_up,
             ]
         )
         last = row.part.path
@@ -99,8 +100,8 @@ def _parts(found: Profile) -> str:
     }
     for name, (time, of) in whole.items():
         cells = [f"{time * scale:.3f}", _percent(of, 0), *["-" for _ in host], _percent(found.share(time))]
-        rows.append([name, "", *cells, "-", "-", "-", ""])
-    heads = ["layer", "pass", unit, "spread", *host, "share", "GFLOP/s", "GB/s", "roofline", "computed by"]
+        rows.append([name, "", *cells, "-", "-", "-", "", ""])
+    heads = ["layer", "pass", unit, "spread", *host, "share", "GFLOP/s", "GB/s", "roofline", "computed by", "runner-up"]
     return table(heads, rows)
 
 
