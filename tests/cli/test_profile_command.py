@@ -118,7 +118,7 @@ def test_figures_stand_in_their_columns() -> None:
         "step                               10.000     0 %  100.0 %        -     -         -",
     ]
     assert any(line.startswith("Above 100 %: operands that stay in a cache") for line in lines)
-    assert not any(line.startswith("Much jitter") for line in lines)
+    assert not any(line.startswith(("Much jitter", "runner-up:")) for line in lines)
 
 
 def test_a_layer_without_a_time_of_its_own_is_listed() -> None:
@@ -173,7 +173,9 @@ def test_plans_are_told_with_what_is_best_beside_them() -> None:
     assert row.computed_by == "gpucnn.cuda: tiled 64x64, plain pieces=2 (conv2d_forward_64, add_parts)"
     assert row.runner_up == "plain, 1.25x; tiled 64x64, 3.00x by estimate"
     assert Row(row.part, row.times, work, 0.001, (None, measured)).runner_up == "plain, 1.25x"
-    assert shown(0.004, row, device="cuda:0", threads=None)[4].endswith(f"{row.computed_by}  {row.runner_up}")
+    lines = shown(0.004, row, device="cuda:0", threads=None)
+    assert lines[4].endswith(f"{row.computed_by}  {row.runner_up}")
+    assert any(line.startswith("runner-up: the next best plan") for line in lines)
 
 
 def test_a_terminal_shows_what_is_being_measured(
