@@ -89,6 +89,7 @@ def _parts(found: Profile) -> str:
                 _rate(row.work.bytes, row.seconds),
                 _percent(row.roofline(found.peaks)),
                 row.computed_by,
+                row.runner_up,
             ]
         )
         last = row.part.path
@@ -99,8 +100,8 @@ def _parts(found: Profile) -> str:
     }
     for name, (time, of) in whole.items():
         cells = [f"{time * scale:.3f}", _percent(of, 0), *["-" for _ in host], _percent(found.share(time))]
-        rows.append([name, "", *cells, "-", "-", "-", ""])
-    heads = ["layer", "pass", unit, "spread", *host, "share", "GFLOP/s", "GB/s", "roofline", "computed by"]
+        rows.append([name, "", *cells, "-", "-", "-", "", ""])
+    heads = ["layer", "pass", unit, "spread", *host, "share", "GFLOP/s", "GB/s", "roofline", "computed by", "runner-up"]
     return table(heads, rows)
 
 
@@ -144,6 +145,10 @@ def _notes(found: Profile) -> str:
     if any((row.roofline(found.peaks) or 0) > 1 for row in found.rows):
         notes.append(
             "Above 100 %: operands that stay in a cache, or an algorithm with fewer operations than are counted."
+        )
+    if any(row.runners_up for row in found.rows):
+        notes.append(
+            "runner-up: the next best plan, in how many times the time; `gpucnn tune` measures estimates."
         )
     if found.share(found.jitter) > MUCH_JITTER:
         notes.append("Much jitter: the machine is busy with something else as well; try again, or with more --steps.")

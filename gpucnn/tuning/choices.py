@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gpucnn.backend import Device
 from gpucnn.cuda import plans
+from gpucnn.cuda.machine import nominal
 from gpucnn.cuda.plans import Plan, Task
 from gpucnn.tuning.cache import Cache, Table, identity
+
+
+class RunnerUp(NamedTuple):
+    """The plan that is best beside the chosen one: in how many times its time, measured or by estimates."""
+
+    plan: str
+    ratio: float
+    measured: bool
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return f"{self.plan}, {self.ratio:.2f}x{'' if self.measured else ' by estimate'}"
 
 
 class Choices:
@@ -37,6 +50,24 @@ class Choices:
             self.used[str(task)] = str(plan)
         return self._known[task]
 
+    def runner_up(self, task: Task) -> RunnerUp | None:
+        """Return the plan that is best beside the chosen one; None where there is no other."""
+        plan = str(self(task))
+        row = self._tuned().get(str(task))
+        if row and plan in row.seconds and (other := row.runner_up(plan)):
+            return RunnerUp(other, row.seconds[other] / row.seconds[plan], measured=True)
+        machine, families = nominal(task.architecture), plans.families()
+        seconds = {str(p): families[p.family].estimate(task, p, machine) for p in plans.candidates(task)}
+        chosen = seconds.pop(plan)
+        best = min(seconds, key=seconds.__getitem__, default=None)
+        return RunnerUp(best, seconds[best] / chosen, measured=False) if best else None
+
+    def _tuned(self) -> Table:
+        """Return what was measured, read once."""
+        if self._table is None:
+            self._table = self._measured() if self._measured else {}
+        return self._table
+
     def _chosen(self, task: Task) -> Plan:
         known = {str(plan): plan for plan in plans.candidates(task)}
         kept = self.used.get(str(task))
@@ -47,9 +78,7 @@ class Choices:
                 f"{task}: this version of gpucnn has no plan {kept!r}, by which the checkpoint's run computed it: "
                 "another one is used, and the weights will not be equal to the last bit to those of that version"
             )
-        if self._table is None:
-            self._table = self._measured() if self._measured else {}
-        row = self._table.get(str(task))
+        row = self._tuned().get(str(task))
         default = next(iter(known.values()))
         return known.get(row.plan, default) if row else default
 

@@ -68,8 +68,10 @@ def modules(builds: Path) -> dict[str, Kernels]:
 
 
 @pytest.fixture(autouse=True)
-def plans_anew() -> None:
+def plans_anew() -> Iterator[None]:
     """Plans are rated once for each task; here, tests change what they depend on."""
+    plans.candidates.cache_clear()
+    yield
     plans.candidates.cache_clear()
 
 

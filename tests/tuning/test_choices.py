@@ -69,6 +69,25 @@ def test_a_measured_plan_that_is_not_known_is_passed_over():
     assert Choices(measured=lambda: measured("mma 96x96"))(TASK) == DEFAULT
 
 
+def test_the_runner_up_is_measured_or_estimated():
+    choices = Choices()
+    other = choices.runner_up(TASK)
+    assert other.plan == str(REST[0])
+    assert not other.measured
+    assert other.ratio >= 1
+    assert str(other) == f"{REST[0]}, {other.ratio:.2f}x by estimate"
+    row = Tuned(str(REST[1]), str(DEFAULT), {str(REST[1]): 1.0, str(REST[2]): 1.5, str(DEFAULT): 2.0})
+    tuned = Choices(measured=lambda: {str(TASK): row})
+    assert str(tuned.runner_up(TASK)) == f"{REST[2]}, 1.50x"
+    kept = Choices({str(TASK): str(DEFAULT)}, lambda: {str(TASK): row})
+    assert str(kept.runner_up(TASK)) == f"{REST[1]}, 0.50x", "what was measured later is faster"
+
+
+def test_without_another_plan_there_is_no_runner_up(monkeypatch):
+    monkeypatch.setattr(plans, "candidates", lambda task: (DEFAULT,))
+    assert Choices().runner_up(TASK) is None
+
+
 def test_what_was_kept_stays_though_it_is_not_computed():
     """Such as the plans of another device, on which the run was begun."""
     kept = {str(OTHER): str(Plan.of("plain", pieces=1))}
