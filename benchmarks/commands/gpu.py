@@ -14,7 +14,7 @@ import typer
 from benchmarks.processes import Failed
 from benchmarks.report import RESULTS, Report, slug
 
-NAMES = ("tests", "steps", "conv", "parity", "jax", "compiled", "sanitize")
+NAMES = ("tests", "tune", "steps", "conv", "parity", "jax", "compiled", "sanitize")
 
 
 def gpu(
@@ -29,10 +29,11 @@ def gpu(
 ) -> None:
     """Test, compare and time gpucnn on the first GPU.
 
-    tests: pytest -m gpu. steps: whole training steps, one by one and as a graph, beside PyTorch's, eager and as a graph
-    captured by hand. conv: single passes of convolutions beside cuDNN's, in strict float32, bf16 and TF32, as shares of
-    what the device can do. parity: training against NumPy's, layer by layer. jax, compiled: the steps of JAX, and of
-    PyTorch compiled with max-autotune. sanitize: the kernels' tests under compute-sanitizer.
+    tests: pytest -m gpu. tune: the fastest plans for what follows, kept as `gpucnn tune` keeps them. steps: whole
+    training steps, one by one and as a graph, beside PyTorch's, eager and as a graph captured by hand. conv: single
+    passes of convolutions beside cuDNN's, in strict float32, bf16 and TF32, as shares of what the device can do.
+    parity: training against NumPy's, layer by layer. jax, compiled: the steps of JAX, and of PyTorch compiled with
+    max-autotune. sanitize: the kernels' tests under compute-sanitizer.
 
     Each part runs in processes of its own; what fails in one is recorded, and the others go on. The file is written
     after each part, and what a part knows so far beside it; a golden file (see `gpucnn parity`) of what the GPU

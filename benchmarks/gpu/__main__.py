@@ -1,11 +1,12 @@
 """A part that measures, in a process of its own: `python -m benchmarks.gpu PART FILE SECONDS ROUNDS TURN [NAME]`.
 
 What it knows so far is in FILE after every measurement: a part that dies or takes too long leaves what it had. Where
-FILE is there already, `conv` goes on after what it says. SECONDS: how long to go on with what comes next.
+FILE is there already, `conv` and `tune` go on after what it says. SECONDS: how long to go on with what comes next.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import time
@@ -36,10 +37,11 @@ def main(part: str, file: str, limit: str, rounds: str, turn: str, name: str = "
 
 
 def _measured(part: str, name: str, device: Device, file: Path, timing: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if part == "conv":
-        from benchmarks.gpu import convolutions
-
-        return convolutions.measure(device, known=json.loads(file.read_bytes()) if file.is_file() else None, **timing)
+    if part in ("conv", "tune"):
+        module = importlib.import_module({"conv": "benchmarks.gpu.convolutions", "tune": "benchmarks.gpu.tuning"}[part])
+        known = json.loads(file.read_bytes()) if file.is_file() else None
+        found: Iterator[dict[str, Any]] = module.measure(device, known=known, **timing)
+        return found
     from benchmarks.gpu import steps
 
     return steps.measure(device, part=part, name=name, **timing)

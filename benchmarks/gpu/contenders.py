@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import torch
-
-from benchmarks.gpu import exchange
-from benchmarks.gpu.ceilings import use_tf32
-from benchmarks.gpu.networks import HALVES
+from benchmarks.gpu.tuning import Missing, as_runs_do
 from benchmarks.peers.base import Batch
 from benchmarks.peers.gpucnn import Gpucnn
-from benchmarks.peers.torch_step import Torch
 from benchmarks.processes import Failed
 from gpucnn.backend import Array, Device, to_numpy
 from gpucnn.config import Experiment
 from gpucnn.config.implementations import computing
-from gpucnn.errors import GpucnnError
 from gpucnn.model import Model
 from gpucnn.training.parts import build_model
 
@@ -26,13 +20,6 @@ SCORED = 8
 
 SAME_LOSS = 1e-2
 """By how much losses of the same step may differ: where operations are fused, halves are rounded at other places."""
-
-WARM_UP = 3
-"""Steps before a step is captured, so that libraries have chosen their algorithms and optimizers made their state."""
-
-
-class Missing(GpucnnError):  # noqa: N818 - what it says of a contender
-    """A contender that cannot be had here: the message says why."""
 
 
 class Contender(Protocol):
@@ -78,105 +65,22 @@ class OursAsGraph:
             from gpucnn.training.graph import CapturedStep
         except ImportError:
             raise Missing("this version of gpucnn does not capture steps") from None
-        self.steps = steps
-        self._eager = Ours(experiment, batch, device)
-        with computing(experiment):
-            self.step = CapturedStep(experiment, self._eager.batch.x, self._eager.batch.labels, device, steps)
+        self.steps, self._made_of = steps, (experiment, batch, device)
+        with computing(experiment), as_runs_do(device):
+            x, labels = device.asarray(batch.x), device.asarray(batch.labels)
+            self.step = CapturedStep(experiment, x, labels, device, steps)
 
     def prepare(self) -> None:
         """Set nothing."""
 
     def scores(self) -> Array:
         """Return those of the same network, step by step; raises Failed where its loss is not that of the graph."""
-        self._eager.step()
-        expected, losses = float(self._eager.loss_value), self.step.losses()
+        eager = Ours(*self._made_of)
+        eager.step()
+        expected, losses = float(eager.loss_value), self.step.losses()
         if not abs(float(losses[0]) - expected) <= SAME_LOSS * abs(expected):
             raise Failed(f"the graph's first loss is {float(losses[0]):.6g}, not {expected:.6g}")
-        return self._eager.scores()
-
-
-class TorchOnDevice(Torch):
-    """PyTorch's step on the GPU: channels_last, halves by autocast, images in the precision that it computes in."""
-
-    steps = 1
-
-    def __init__(self, experiment: Experiment, batch: Batch, host: Model, *, mode: str | None = None) -> None:
-        super().__init__(experiment, batch, host, channels_last=True)
-        self.precision = experiment.precision
-        self.module.to(exchange.WHERE)  # after the optimizer was made: its tensors stay the module's
-        self.loss.to(exchange.WHERE)
-        self.half = getattr(torch, HALVES[self.precision]) if self.precision in HALVES else None
-        self.x = self.x.to(exchange.WHERE, self.half)
-        self.labels = self.labels.to(exchange.WHERE)
-        self._lost = self._loss if mode is None else torch.compile(self._loss, mode=mode)
-
-    def prepare(self) -> None:
-        """Let float32 use TF32, or not."""
-        use_tf32(torch, self.precision == "tf32")
-
-    def _loss(self, x: Any, labels: Any) -> Any:
-        with torch.autocast(exchange.WHERE, self.half, enabled=self.half is not None):
-            return self.loss(self.module(x), labels)
-
-    def step(self) -> Any:
-        """Train on the batch."""
-        self.module.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        self._lost(self.x, self.labels).backward()
-        self.optimizer.step()
-
-    def scores(self) -> Array:
-        """Return the scores of the first images, on the host."""
-        self.prepare()
-        self.module.eval()
-        with torch.inference_mode(), torch.autocast(exchange.WHERE, self.half, enabled=self.half is not None):
-            scores: Array = self.module(self.x[:SCORED]).float().cpu().numpy()
-        return scores
-
-
-class TorchCompiled(TorchOnDevice):
-    """PyTorch's step with the network and its gradient compiled: torch.compile captures graphs of its own."""
-
-    def __init__(self, experiment: Experiment, batch: Batch, host: Model) -> None:
-        super().__init__(experiment, batch, host, mode="max-autotune")
-
-    def step(self) -> Any:
-        """Train on the batch."""
-        torch.compiler.cudagraph_mark_step_begin()
-        super().step()
-
-
-class TorchAsGraph(TorchOnDevice):
-    """PyTorch's whole step captured by hand, update included: after https://docs.pytorch.org/docs/stable/notes/cuda.html."""
-
-    def __init__(
-        self, experiment: Experiment, batch: Batch, host: Model, *, mode: str | None = None, steps: int = 1
-    ) -> None:
-        super().__init__(experiment, batch, host, mode=mode)
-        self.steps = steps
-        for group in self.optimizer.param_groups:
-            if "capturable" in group:  # Adam's count of steps has to be on the device
-                group["capturable"] = True
-        self._graph: Any = None
-
-    def step(self) -> Any:
-        """Replay the steps, which the first call captures."""
-        if self._graph is None:
-            self._graph = self._captured()
-        self._graph.replay()
-
-    def _captured(self) -> Any:
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(WARM_UP):
-                super().step()
-        torch.cuda.current_stream().wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            for _ in range(self.steps):
-                super().step()
-        return graph
+        return eager.scores()
 
 
 def _jax(experiment: Experiment, batch: Batch, host: Model) -> Contender:
@@ -199,7 +103,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "jax": (JAX,),
 }
 """Who is timed in which part; those of a part are timed by turns. Compiling may take minutes: what it must not hold up
-comes before."""
+comes before. PyTorch and JAX do not meet in a process: each brings a cuDNN of its own."""
 
 
 def make(name: str, experiment: Experiment, batch: Batch, host: Model, device: Device, steps: int = 1) -> Contender:
@@ -207,13 +111,13 @@ def make(name: str, experiment: Experiment, batch: Batch, host: Model, device: D
 
     steps: how many a graph is of, ours or one that is captured by hand. Raises Missing where it cannot be had.
     """
+    if name.startswith(EAGER):
+        from benchmarks.gpu import torch_contenders
+
+        return torch_contenders.make(name, experiment, batch, host, steps)
     makers: dict[str, Callable[[], Contender]] = {
         GPUCNN: lambda: Ours(experiment, batch, device),
         GPUCNN_GRAPH: lambda: OursAsGraph(experiment, batch, device, steps=steps),
-        EAGER: lambda: TorchOnDevice(experiment, batch, host),
-        GRAPH: lambda: TorchAsGraph(experiment, batch, host, steps=steps),
-        COMPILED: lambda: TorchCompiled(experiment, batch, host),
-        COMPILED_GRAPH: lambda: TorchAsGraph(experiment, batch, host, mode="max-autotune-no-cudagraphs", steps=steps),
         JAX: lambda: _jax(experiment, batch, host),
     }
     return makers[name]()

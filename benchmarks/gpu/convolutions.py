@@ -16,18 +16,16 @@ from benchmarks.gpu.ceilings import ceilings, use_tf32
 from benchmarks.gpu.clock import QUEUED, Clock, Way
 from benchmarks.gpu.modes import CUDNN, MODES, Mode, computed
 from benchmarks.gpu.suite import PASSES, SUITE, Shape
+from benchmarks.gpu.tuning import as_runs_do, require_sound, seen
 from gpucnn import ops
 from gpucnn.backend import Device
+from gpucnn.cuda import plans
 
 MOST_BYTES = 2**32
 """Of all arrays of a shape: there are several sets of them, so that they do not stay in the cache."""
 
 CHUNK_BYTES = 2**31
 """Of images in float64, which results are compared with so many at a time."""
-
-
-class Broken(RuntimeError):  # noqa: N818 - what the device is
-    """A kernel has left the device unusable for this process: another one goes on with the next pass."""
 
 
 class Arrays:
@@ -51,6 +49,7 @@ def measure(
     until: when to stop, by `time.monotonic`; what is left out then is counted. known: what an earlier process knew,
     which goes on here; the pass that was under way when it died counts as failed. Raises Broken.
     """
+    torch.backends.cudnn.benchmark = True
     clock = Clock(device)
     known = known or {"ceilings": ceilings(torch, clock), "passes": []}
     rows = known["passes"]
@@ -69,20 +68,13 @@ def measure(
         torch.cuda.empty_cache()
         device.release()
         try:
-            rows.append(row | _pass(shape, name, mode, device, clock, known["ceilings"], rounds, seconds))
+            with as_runs_do(device):
+                rows.append(row | _pass(shape, name, mode, device, clock, known["ceilings"], rounds, seconds))
         except Exception as error:
             rows.append(row | {"error": f"{type(error).__name__}: {error}"[:500]})
             yield known
-            _require_sound(clock)
+            require_sound(device)
         yield known
-
-
-def _require_sound(clock: Clock) -> None:
-    """Raise Broken where the device answers no more, as after an access beyond an array."""
-    try:
-        clock.cuda.Device().synchronize()
-    except Exception as error:
-        raise Broken(str(error)) from None
 
 
 def _pass(
@@ -100,14 +92,15 @@ def _pass(
     sets = [Arrays(shape, mode.dtype, device, seed) for seed in range(count)]
     theirs = _theirs(shape, name)
     ways = {CUDNN: Way(lambda i: theirs(sets[i % count].tensors), lambda: use_tf32(torch, mode.tf32))}
-    failed = {}
+    failed, chosen = {}, {}
     for who, setting in mode.ours.items():
-        ours = computed(_ours(shape, name), setting)
+        ours = computed(our_pass(shape, name), setting)
         try:
             ours(sets[0])
+            chosen[who] = _plans(lambda ours=ours: ours(sets[0]))  # type: ignore[misc]
         except Exception as error:
             failed[who] = f"{type(error).__name__}: {error}"[:500]
-            _require_sound(clock)
+            require_sound(device)
         else:
             ways[who] = Way(lambda i, ours=ours: ours(sets[i % count]))  # type: ignore[misc]
     errors, bound = _errors(shape, name, ways, theirs, sets[0]), mode.bound(shape.terms(name))
@@ -117,6 +110,7 @@ def _pass(
     return {
         "sizes": {key: value for key, value in asdict(shape).items() if key != "name"},
         "sets": count,
+        "plans": chosen,
         "bound": bound,
         "errors": errors,
         "right": {who: (error := errors[who]) is not None and error <= bound for who in ways if who != CUDNN},
@@ -127,7 +121,12 @@ def _pass(
     }
 
 
-def _ours(shape: Shape, name: str) -> Callable[[Arrays], Any]:
+def _plans(call: Callable[[], Any]) -> list[str]:
+    """Return by which of our kernels a call is computed, as plans are chosen now."""
+    return [str(plans.chosen(task)) for task in seen(call)]
+
+
+def our_pass(shape: Shape, name: str) -> Callable[[Arrays], Any]:
     options: dict[str, Any] = {"stride": shape.stride, "padding": shape.padding, "groups": shape.groups}
     x_shape, w_shape, _ = shape.shapes
     return {
@@ -167,11 +166,13 @@ def _errors(
         found[who] = y if who == CUDNN else exchange.tensor(y).permute(0, 3, 1, 2)
     largest, worst = torch.zeros((), dtype=torch.float64), dict.fromkeys(ways, torch.zeros((), dtype=torch.float64))
     torch.backends.cudnn.benchmark = False  # no search for what runs once
-    for part, expected in _expected(shape, name, theirs, arrays.tensors):
-        largest = torch.maximum(largest, expected.abs().max().cpu())
-        for who, y in found.items():
-            worst[who] = torch.maximum(worst[who], (y[part].double() - expected).abs().max().cpu())
-    torch.backends.cudnn.benchmark = True
+    try:
+        for part, expected in _expected(shape, name, theirs, arrays.tensors):
+            largest = torch.maximum(largest, expected.abs().max().cpu())
+            for who, y in found.items():
+                worst[who] = torch.maximum(worst[who], (y[part].double() - expected).abs().max().cpu())
+    finally:
+        torch.backends.cudnn.benchmark = True
     relative = {who: float(error / largest) for who, error in worst.items()}
     return {who: error if math.isfinite(error) else None for who, error in relative.items()}
 

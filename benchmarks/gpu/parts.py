@@ -57,7 +57,7 @@ GRACE = 30.0
 """Seconds that a process which measures has to end by itself, after its time, before it is stopped."""
 
 RESTARTS = 8
-"""How often a process that measures passes is started again after a kernel took it down: it goes on with the next."""
+"""How often a process is started again that a kernel has taken down: it goes on with what came next."""
 
 
 @dataclass(frozen=True)
@@ -108,15 +108,15 @@ def comparisons(settings: Settings) -> dict[str, Any]:
     return {name: _comparison(name, settings, count - i) for i, name in enumerate(COMPARISONS)}
 
 
-def convolutions(settings: Settings) -> dict[str, Any]:
-    """Time single passes of convolutions, in another process where one has died of a kernel."""
-    with _file("conv", settings) as file:
-        done, seconds = _measured("conv", file, settings, settings.left()), 0.0
+def in_one(settings: Settings, part: str) -> dict[str, Any]:
+    """Measure all of a part in one process, and in another what is left where it has died of a kernel."""
+    with _file(part, settings) as file:
+        done, seconds = _measured(part, file, settings, settings.left()), 0.0
         for _ in range(RESTARTS):
             if done.code in (0, None) or not file.is_file():
                 break
             seconds += done.seconds
-            done = _measured("conv", file, settings, settings.left())
+            done = _measured(part, file, settings, settings.left())
         return {**done.dump(), "seconds": round(seconds + done.seconds, 1), **_known(file)}
 
 
@@ -152,8 +152,9 @@ def sanitizers(settings: Settings) -> dict[str, Any]:
 
 PARTS: dict[str, Callable[[Settings], dict[str, Any]]] = {
     "tests": tests,
+    "tune": functools.partial(in_one, part="tune"),
     "steps": steps,
-    "conv": convolutions,
+    "conv": functools.partial(in_one, part="conv"),
     "parity": comparisons,
     "jax": functools.partial(steps, part="jax"),
     "compiled": functools.partial(steps, part="compiled"),
@@ -161,7 +162,7 @@ PARTS: dict[str, Callable[[Settings], dict[str, Any]]] = {
 }
 """In the order in which they run: what is most telling first, last what takes long."""
 
-SHARES = {"tests": 4, "steps": 6, "conv": 6, "parity": 2, "jax": 2, "compiled": 4, "sanitize": 2}
+SHARES = {"tests": 4, "tune": 5, "steps": 6, "conv": 6, "parity": 2, "jax": 2, "compiled": 4, "sanitize": 2}
 """How the time is divided: what a part leaves is divided among those after it."""
 
 

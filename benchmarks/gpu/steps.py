@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -10,14 +11,13 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks.gpu import contenders
-from benchmarks.gpu.ceilings import ceilings
 from benchmarks.gpu.clock import WALL, Clock, Way
 from benchmarks.gpu.contenders import Contender
 from benchmarks.gpu.floors import Work, work
 from benchmarks.gpu.networks import HALVES, LARGE, UNROLLED, Case, case
+from benchmarks.gpu.tuning import as_runs_do
 from benchmarks.peers.base import Batch
 from benchmarks.processes import Failed
 from gpucnn.backend import Array, Device
@@ -36,22 +36,20 @@ def measure(
     part: one of `contenders.PARTS`. until: when to stop, by `time.monotonic`; contenders that were not timed then are
     named in the row.
     """
-    torch.backends.cudnn.benchmark = True
     which = case(name)
     row: dict[str, Any] = {**asdict(which), "part": part, "seconds": {}, "failed": {}, "errors": {}}
     yield {"networks": [row]}
     timing = _Timing(which, device, rounds, seconds)
-    row |= {"batch_size": len(timing.batch.x), **timing.ceiling()}
+    row |= {"batch_size": len(timing.batch.x), **({} if part == "jax" else timing.ceiling())}
     yield {"networks": [row]}
     names = contenders.PARTS[part]
     groups = [[each] for each in names] if which.network in LARGE or part == "compiled" else [names]
     for group in groups:
         if time.monotonic() > until:
             row["left_out"] = [each for each in names if each not in row["seconds"] and each not in row["failed"]]
-            break
-        timing.time(group, row)
+        else:
+            timing.time(group, row)
         yield {"networks": [row]}
-    yield {"networks": [row]}
 
 
 class _Timing:
@@ -67,7 +65,12 @@ class _Timing:
         self.expected: Array | None = None
 
     def ceiling(self) -> dict[str, Any]:
-        """Return the step's work and the least time that it takes at the device's measured best."""
+        """Return the device's measured best, and the least time that the step takes at that."""
+        import torch
+
+        from benchmarks.gpu.ceilings import ceilings
+
+        torch.backends.cudnn.benchmark = True
         best = ceilings(torch, self.clock)
         kind, size = HALVES.get(self.which.precision, self.which.precision), Work.itemsize(self.which.precision)
         return {"ceilings": best, "floor": self.work.seconds(best[kind], best["bytes"], size)}
@@ -78,19 +81,22 @@ class _Timing:
         for each in names:
             try:
                 made[each] = self.contender(each)
-                row["errors"][each] = self.error(made[each])
-                made[each].prepare()
-                made[each].step()
+                with as_runs_do(self.device):
+                    row["errors"][each] = self.error(made[each])
+                    made[each].prepare()
+                    made[each].step()
             except Exception as error:
                 made.pop(each, None)
                 row["failed"][each] = f"{type(error).__name__}: {error}"[:500]
         ways = {each: Way(lambda _, it=it: it.step(), it.prepare) for each, it in made.items()}  # type: ignore[misc]
-        times = self.clock.interleaved(ways, rounds=self.rounds, seconds=self.turn, kinds=(WALL,)) if ways else {}
+        with as_runs_do(self.device):
+            times = self.clock.interleaved(ways, rounds=self.rounds, seconds=self.turn, kinds=(WALL,)) if ways else {}
         row["seconds"] |= {who: [time / made[who].steps for time in found[WALL]] for who, found in times.items()}
         row["images_per_second"] = {who: len(self.batch.x) / median(found) for who, found in row["seconds"].items()}
         del made, ways
         gc.collect()
-        torch.cuda.empty_cache()
+        if "torch" in sys.modules:
+            sys.modules["torch"].cuda.empty_cache()
         self.device.release()
 
     def contender(self, name: str) -> Contender:

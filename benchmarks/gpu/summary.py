@@ -137,7 +137,7 @@ def _ends(name: str, found: Mapping[str, Any]) -> Sequence[str]:
 
 
 def _end(found: Mapping[str, Any]) -> str:
-    rows = [*found.get("passes", []), *found.get("networks", [])]
+    rows = [*found.get("passes", []), *found.get("networks", []), *found.get("tuned", [])]
     wrong = sum(_is_wrong(row) for row in rows)
     words = [f"{count} {name}" for name, count in found.get("tests", {}).items()]
     words += [f"{wrong} of {len(rows)} failed or wrong"] if wrong else []

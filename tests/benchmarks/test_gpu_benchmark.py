@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from benchmarks.app import app
 from benchmarks.commands import gpu as command
-from benchmarks.gpu import networks, parts, summary
+from benchmarks.gpu import networks, parts, summary, tuning
 from benchmarks.gpu.clock import Clock, Way
 from benchmarks.gpu.suite import SUITE, Shape
 from gpucnn.backend import Device
@@ -275,14 +275,14 @@ class TestTime:
     def test_passes_go_on_in_another_process(self, ran, tmp_path):
         known = {"passes": [1], "under_way": {"shape": "a"}}
         ran.outcomes += [(139, 5.0, known), (1, 5.0, {"passes": [1, 2]}), (0, 5.0, {"passes": [1, 2, 3]})]
-        found = parts.convolutions(parts.Settings(output=tmp_path / "all.json"))
+        found = parts.PARTS["conv"](parts.Settings(output=tmp_path / "all.json"))
         assert (found["passes"], found["exit_code"], found["seconds"]) == ([1, 2, 3], 0, 15.0)
         assert {call[0][1] for call in ran.calls} == {str(tmp_path / "all.conv-so-far.json")}
         assert not list(tmp_path.iterdir())
 
     def test_a_process_that_knows_nothing_is_not_started_again(self, ran):
         ran.outcomes += [(1, 5.0, None)]
-        assert parts.convolutions(parts.Settings())["exit_code"] == 1
+        assert parts.PARTS["conv"](parts.Settings())["exit_code"] == 1
         assert len(ran.calls) == 1
 
 
@@ -449,7 +449,7 @@ class TestMeasured:
         monkeypatch.setattr(on_the_cpu, "_pass", broken)
         monkeypatch.setattr(cupy_stand_in.Device, "synchronize", broken)
         known: dict[str, Any] = {"ceilings": {}, "passes": []}
-        with pytest.raises(on_the_cpu.Broken, match="illegal address"):
+        with pytest.raises(tuning.Broken, match="illegal address"):
             deque(on_the_cpu.measure(Device("cuda", 0), rounds=1, seconds=0.0, known=known))
         assert ["error" in row for row in known["passes"]] == [True]
 
@@ -473,19 +473,19 @@ class TestMeasured:
         assert known["networks"][0]["left_out"] == ["JAX"]
 
     def test_another_network_is_not_timed(self, monkeypatch):
-        from benchmarks.gpu import contenders, networks, steps
+        from benchmarks.gpu import contenders, networks, steps, torch_contenders
 
         monkeypatch.setitem(networks.CONFIGS, "LeNet", "digits")
         monkeypatch.setitem(contenders.PARTS, "steps", ("gpucnn", "PyTorch"))
-        scores = contenders.TorchOnDevice.scores
-        monkeypatch.setattr(contenders.TorchOnDevice, "scores", lambda self: scores(self) + 1)
+        scores = torch_contenders.TorchOnDevice.scores
+        monkeypatch.setattr(torch_contenders.TorchOnDevice, "scores", lambda self: scores(self) + 1)
         *_, known = steps.measure(Device("cuda", 0), part="steps", name="LeNet:float32", rounds=1, seconds=0.0)
         assert known["networks"][0]["seconds"].keys() == {"gpucnn"}
         assert "other scores than this network's" in known["networks"][0]["failed"]["PyTorch"]
 
     def test_a_step_is_captured_once_after_others(self, torch, monkeypatch):
         """With a fake graph, which notes what was computed while it was open."""
-        from benchmarks.gpu import contenders
+        from benchmarks.gpu import contenders, torch_contenders
         from benchmarks.peers.base import Batch
 
         events: list[str] = []
@@ -500,7 +500,7 @@ class TestMeasured:
         }
         for name, fake in fakes.items():
             monkeypatch.setattr(torch.cuda, name, fake)
-        monkeypatch.setattr(contenders.TorchOnDevice, "step", lambda self: events.append("step"))
+        monkeypatch.setattr(torch_contenders.TorchOnDevice, "step", lambda self: events.append("step"))
         experiment = load(find_config("digits"), ["optimizer=adam"])
         batch = Batch.random(experiment)
         host = contenders.build_model(experiment, batch.x.shape[1:], Device("cpu"))
@@ -541,6 +541,69 @@ class TestMeasured:
         CapturedStep.wrong = 0.1
         with pytest.raises(Failed, match="the graph's first loss is"):
             contenders.OursAsGraph(experiment, batch, Device("cuda", 0), steps=4).scores()
+
+
+class TestTuning:
+    @pytest.fixture
+    def tuner(self, cupy, monkeypatch):
+        """A tuner whose tasks are words; `bad` ones raise."""
+
+        class Tuner:
+            def __init__(self, *_: Any) -> None: ...
+
+            def tune(self, tasks: Any, cache: Any) -> Any:
+                if "bad" in tasks:
+                    raise RuntimeError("illegal address")
+                seconds = {"slow": 2.0, "quick": 1.0}
+                return {task: SimpleNamespace(plan="quick", default="slow", seconds=seconds) for task in tasks}
+
+        fakes = {
+            "": {},
+            ".cache": {"Cache": lambda identity: None, "identity": lambda device: {}},
+            ".clock": {"clock": lambda device: None},
+            ".tuner": {"Tuner": Tuner},
+            ".choices": {"choices": lambda which, device: {"t": "quick"}.get},
+        }
+        for name, names in fakes.items():
+            monkeypatch.setitem(sys.modules, f"gpucnn.tuning{name}", SimpleNamespace(**names))
+        items = {"a": lambda: ["t", "u"], "b": lambda: ["bad"], "c": lambda: ["v"]}
+        monkeypatch.setattr(tuning, "_items", lambda device: items)
+
+    def test_what_was_found_is_told_and_what_failed(self, tuner):
+        *_, known = tuning.measure(Device("cuda", 0))
+        good, bad, after = known["tuned"]
+        assert good == {"item": "a", "gains": {"t": 2.0, "u": 2.0}, "plans": {"t": "quick", "u": "quick"}}
+        assert bad == {"item": "b", "error": "RuntimeError: illegal address"}
+        assert after["item"] == "c"
+        assert summary.failed({"tune": {"exit_code": 0, "seconds": 1.0, **known}})
+
+    def test_it_goes_on_after_a_death_and_ends_in_time(self, tuner):
+        before = {"tuned": [{"item": "a"}], "under_way": "b"}
+        *_, known = tuning.measure(Device("cuda", 0), until=0.0, known=before)
+        assert known == {
+            "tuned": [{"item": "a"}, {"item": "b", "error": "the process ended during this"}],
+            "left_out": 1,
+        }
+
+    def test_a_broken_device_ends_the_process(self, tuner, monkeypatch):
+        def broken(self: Any) -> None:
+            raise RuntimeError("illegal address")
+
+        monkeypatch.setattr(cupy_stand_in.Device, "synchronize", broken)
+        with pytest.raises(tuning.Broken):
+            deque(tuning.measure(Device("cuda", 0)))
+
+    def test_plans_are_chosen_as_runs_choose_them(self, tuner, monkeypatch):
+        monkeypatch.setattr(tuning.plans, "candidates", lambda task: ("default",))
+        with tuning.as_runs_do(Device("cuda", 0)):
+            assert [tuning.plans.chosen(task) for task in ("t", "u")] == ["quick", "default"]
+            assert tuning.seen(lambda: tuning.plans.chosen("u")) == ["u"]
+
+    def test_networks_and_passes_are_tuned(self, torch):
+        items = list(tuning._items(Device("cuda", 0)))
+        assert items[: len(networks.CASES)] == [case.name for case in networks.CASES]
+        assert "bf16 ResNet-50 512 @7 backward weight" in items
+        assert len(items) == len(networks.CASES) + 3 * 21 * 3
 
 
 class TestSuite:
