@@ -8,8 +8,8 @@
 //
 // Three launches forward: the statistics of each part of the rows (Welford's recurrence), their merger (Chan's formula),
 // and the elements. Neither formula takes a difference of large sums, as E[x^2] - E[x]^2 would. Three backward: both
-// sums of each part, their sum, the elements. In the first and the last of three a thread has WIDTH neighbouring
-// channels of a part of the rows (spread.cuh), one where C is no multiple of WIDTH or where f takes more than relu
+// sums of each part, their sum, the elements. In the first and the last of three a thread has ABREAST neighbouring
+// channels of a part of the rows (spread.cuh), one where C is no multiple of ABREAST or where f takes more than relu
 // does; in the second, every 32nd part of one channel. The merger also takes the batch into the running statistics.
 //
 // Backward finds f' from y where it is given, else anew from v, which only x and the channel's numbers are read for:
@@ -63,8 +63,8 @@ struct Sums {  // over some rows of N channels: of g, and of g times the deviati
   }
 };
 
-// Whether a thread has WIDTH channels; else it has one.
-static __device__ inline bool is_wide(int C, int function) { return C % WIDTH == 0 && is_brief(function); }
+// Whether a thread has ABREAST channels; else it has one.
+static __device__ inline bool is_wide(int C, int function) { return C % ABREAST == 0 && is_brief(function); }
 
 static __device__ inline Acc normalised(Acc x, Acc mean, Acc scale, Acc beta) { return fma(x - mean, scale, beta); }
 
@@ -108,7 +108,7 @@ static __device__ void elements(const T* x, const Acc* mean, const Acc* beta, co
   const Spread<N> own(rows, C);
   const Channels<N> by(mean, beta, own.c, C, scale_of);
   const bool whole = aligned<Vector<T, N>>(x) && aligned<Vector<T, N>>(y) && aligned<Vector<T, N>>(z);
-#pragma unroll 2
+#pragma unroll (N > 1 ? 2 : 1)
   for (int row = own.begin; row < own.end; row += own.lanes) {
     const int at = row * C + own.c;
     const Vector<T, N> seen = load_vector<N>(x + at, whole);
@@ -188,7 +188,7 @@ static __device__ void gradients(const T* dy, const T* x, const Acc* mean, const
 extern "C" __global__ void __launch_bounds__(THREADS)
 batch_norm_part_statistics(const T* __restrict__ x, Acc* __restrict__ means, Acc* __restrict__ squares, int rows,
                            int C) {
-  if (is_wide(C, IDENTITY)) part_statistics<WIDTH>(x, means, squares, rows, C);
+  if (is_wide(C, IDENTITY)) part_statistics<ABREAST>(x, means, squares, rows, C);
   else part_statistics<1>(x, means, squares, rows, C);
 }
 
@@ -218,7 +218,7 @@ batch_norm_train(const T* __restrict__ x, const Acc* __restrict__ gamma, const A
                  const Acc* __restrict__ mean, const Acc* __restrict__ inverse, const T* __restrict__ z /* or null */,
                  T* __restrict__ y, int rows, int C, int function, Acc a) {
   const auto scale_of = [&](int c) { return gamma[c] * inverse[c]; };
-  if (is_wide(C, function)) elements<WIDTH>(x, mean, beta, z, y, rows, C, function, a, scale_of);
+  if (is_wide(C, function)) elements<ABREAST>(x, mean, beta, z, y, rows, C, function, a, scale_of);
   else elements<1>(x, mean, beta, z, y, rows, C, function, a, scale_of);
 }
 
@@ -227,7 +227,7 @@ batch_norm_eval(const T* __restrict__ x, const Acc* __restrict__ gamma, const Ac
                 const Acc* __restrict__ mean, const Acc* __restrict__ var, const T* __restrict__ z /* or null */,
                 T* __restrict__ y, int rows, int C, int function, Acc a, Acc eps) {
   const auto scale_of = [&](int c) { return gamma[c] / sqrt(var[c] + eps); };
-  if (is_wide(C, function)) elements<WIDTH>(x, mean, beta, z, y, rows, C, function, a, scale_of);
+  if (is_wide(C, function)) elements<ABREAST>(x, mean, beta, z, y, rows, C, function, a, scale_of);
   else elements<1>(x, mean, beta, z, y, rows, C, function, a, scale_of);
 }
 
@@ -247,7 +247,7 @@ batch_norm_part_sums(const T* __restrict__ dy, const T* __restrict__ x, const T*
                      const Acc* __restrict__ beta, T* __restrict__ g /* or null */, Acc* __restrict__ sums,
                      Acc* __restrict__ products, int rows, int C, int function, Acc a) {
   if (is_wide(C, function))
-    part_sums<WIDTH>(dy, x, y, mean, inverse, gamma, beta, g, sums, products, rows, C, function, a);
+    part_sums<ABREAST>(dy, x, y, mean, inverse, gamma, beta, g, sums, products, rows, C, function, a);
   else part_sums<1>(dy, x, y, mean, inverse, gamma, beta, g, sums, products, rows, C, function, a);
 }
 
@@ -269,6 +269,6 @@ batch_norm_backward(const T* __restrict__ dy, const T* __restrict__ x, const Acc
                     const Acc* __restrict__ dgamma, const Acc* __restrict__ dbeta, T* __restrict__ dx, int rows, int C,
                     int function, Acc a) {
   if (is_wide(C, function))
-    gradients<WIDTH>(dy, x, mean, inverse, gamma, beta, dgamma, dbeta, dx, rows, C, function, a);
+    gradients<ABREAST>(dy, x, mean, inverse, gamma, beta, dgamma, dbeta, dx, rows, C, function, a);
   else gradients<1>(dy, x, mean, inverse, gamma, beta, dgamma, dbeta, dx, rows, C, function, a);
 }

@@ -7,6 +7,8 @@
 #pragma once
 #include "vector.cuh"
 
+constexpr int ABREAST = 16 / sizeof(T);  // columns that a thread has, where their number is a multiple of it
+
 struct Lanes {
   int lane, lanes, across;  // this thread's lane, how many there are, and how far their threads are from each other
 };

@@ -9,9 +9,6 @@ from gpucnn.cuda.activation import IDENTITY, End, is_long
 from gpucnn.cuda.launch import THREADS, launch
 from gpucnn.cuda.sums import new_parts, parts_of
 
-WIDTHS = {2: 8, 4: 4, 8: 4}
-"""How many neighbouring channels a thread has, by the bytes of an element: WIDTH in vector.cuh."""
-
 TIMES = 4
 """How many rows a thread has where there are no sums: enough to have several on their way at once."""
 
@@ -130,7 +127,7 @@ def _strips(x: Array, end: End) -> int:
 
 def _width(x: Array, end: End) -> int:
     """Return how many neighbouring channels a thread has, as is_wide of batch_norm.cu."""
-    width = WIDTHS[int(x.itemsize)]
+    width = 16 // int(x.itemsize)
     return 1 if x.shape[-1] % width or is_long(end) else width
 
 
