@@ -16,7 +16,9 @@ ROOT = Path(gpucnn.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 GROUND = [
-    "errors", "problems", "resources", "setting", "backend", "halves", "dispatch", "arguments", "random", "registry",
+    "errors", "problems", "resources", "setting", "numerics", "backend", "halves", "dispatch", "arguments", "random",
+    "rates",
+    "registry",
 ]  # fmt: skip
 PARTS = ["layers", "losses", "optimizers", "schedules", "augment"]
 BELOW: dict[str, list[str]] = {
@@ -24,11 +26,13 @@ BELOW: dict[str, list[str]] = {
     "problems": [],
     "resources": ["errors", "problems"],
     "setting": [],
+    "numerics": ["errors", "setting"],
     "backend": ["errors"],
     "halves": ["errors"],
     "dispatch": ["errors", "setting", "backend", "halves"],
     "arguments": [],
     "random": ["backend"],
+    "rates": [],
     "registry": ["errors", "problems"],
     "cuda": GROUND,
     "ops": [*GROUND, "cuda"],

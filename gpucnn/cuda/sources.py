@@ -27,6 +27,7 @@ _PARAMETER = re.compile(
 )
 _STRUCTURE = re.compile(r"struct (\w+) \{((?:\s*int [\w, ]+;)+)\s*\};")
 _INCLUDE = re.compile(r'#include "([\w.]+)"')
+_COMPILED_FOR = re.compile(r"// compiled for: (?P<dtypes>\w+( \w+)*)(; from sm_(?P<architecture>\d+) on)?")
 _TYPES = {"int": "int32", "float": "float32", "uint8": "uint8", "uint32": "uint32", "int64": "int64"}
 
 
@@ -55,11 +56,16 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel: its name, the file it stands in, and its parameters in order."""
+    """A kernel: its name, the file it stands in, its parameters in order, and what it is compiled for.
+
+    dtypes: what T may stand for. architecture: the oldest that it runs on, as 80; 0 for all.
+    """
 
     name: str
     file: Path
     parameters: tuple[Parameter, ...]
+    dtypes: tuple[str, ...] = DTYPES
+    architecture: int = 0
 
 
 @cache
@@ -71,9 +77,43 @@ def kernels() -> dict[str, Kernel]:
     """
     found = {}
     for file in sorted(folder("kernels").glob("*.cu")):
-        for name, parameters in _KERNEL.findall(file.read_text()):
-            found[name] = Kernel(name, file, tuple(_parameter(file, p) for p in parameters.split(",")))
+        text = file.read_text()
+        dtypes, architecture = _compiled_for(file, text)
+        for name, parameters in _KERNEL.findall(text):
+            declared = tuple(_parameter(file, p) for p in parameters.split(","))
+            found[name] = Kernel(name, file, declared, dtypes, architecture)
     return found
+
+
+def compiled_for(dtype: str, architecture: int | None = None) -> dict[str, Kernel]:
+    """Return the kernels that are compiled for a dtype, on an architecture as 80, by name; by default on any."""
+    return {
+        name: kernel
+        for name, kernel in kernels().items()
+        if dtype in kernel.dtypes and (architecture is None or kernel.architecture <= architecture)
+    }
+
+
+def files_of(found: dict[str, Kernel]) -> list[Path]:
+    """Return the files that kernels stand in, each once."""
+    return sorted({kernel.file for kernel in found.values()})
+
+
+def _compiled_for(file: Path, text: str) -> tuple[tuple[str, ...], int]:
+    """Return the dtypes of a file's kernels and their oldest architecture: all, where its first line does not say.
+
+    Such a line is `// compiled for: float32 float16 bfloat16; from sm_80 on`.
+    """
+    first = text.partition("\n")[0]
+    if not first.startswith("// compiled for"):
+        return DTYPES, 0
+    match = _COMPILED_FOR.fullmatch(first)
+    if match is None or not set(match["dtypes"].split()) <= set(DTYPES):
+        raise ArgumentError(
+            f"{file.name}: its first line {first!r} must be written `// compiled for: float32 float16; from sm_80 on`, "
+            f"with dtypes of {', '.join(DTYPES)}"
+        )
+    return tuple(match["dtypes"].split()), int(match["architecture"] or 0)
 
 
 @cache

@@ -28,6 +28,7 @@ from gpucnn.training.observer import Observer
 from gpucnn.training.parts import ExperimentData, build_model
 from gpucnn.training.resume import restore_state
 from gpucnn.training.run_folder import RunFolder
+from gpucnn.training.scaling import LossScale
 from gpucnn.training.signals import Interrupted, Interrupts
 from gpucnn.training.stopping import improves, stops
 
@@ -47,12 +48,15 @@ class Trainer:
         self.gradients = Gradients(self.model, self.loss, micro_batch, lambda text: self.observer.message(text))
         self.optimizer = experiment.optimizer.build()
         self.optimizer.build(self.model.params)
+        self.scaling = LossScale(device) if experiment.precision == "fp16" else None
         self.progress = Progress()
         self._saved: tuple[int, int] | None = None  # the moment (step, epoch) of the last checkpoint written
         self._path = Path()
         if restored:
             self.model.load(restored.weights)
             restore_state(self.optimizer, restored.optimizer, device)
+            if self.scaling:
+                self.scaling.load(restored.scaling)
             self.progress = replace(restored.progress)
 
     def fit(self, folder: RunFolder, metrics: Metrics, observer: Observer, interrupts: Interrupts) -> None:
@@ -95,12 +99,15 @@ class Trainer:
         """Update the weights by one batch; return its loss and how many of its images were classified right."""
         step = Step(self.experiment.seed, self.progress.step)
         statistics = {path: array.copy() for path, array in self.model.state.items()}
-        value, correct = self.gradients.compute(x, labels, step)
+        value, correct = self.gradients.compute(x, labels, step, self.scaling.scale if self.scaling else None)
         if not math.isfinite(value):
             raise self._diverged(f"the loss is {value}", x, step, statistics)
-        if not all_finite(gradients(self.model.params).values()):
+        if self.scaling.lost(step.index) if self.scaling else not all_finite(gradients(self.model.params).values()):
             raise self._diverged("a gradient is not finite", x, step, statistics)
-        self.optimizer.update(self.model.params, lr=lr, step=step.index)
+        if self.scaling:
+            self.scaling.update(self.optimizer, self.model.params, lr=lr, step=step.index)
+        else:
+            self.optimizer.update(self.model.params, lr=lr, step=step.index)
         return value, correct
 
     def finish_epoch(self) -> None:
@@ -109,7 +116,7 @@ class Trainer:
         found = None
         if self.validation:
             found = self.evaluate(self.validation)
-        row = epoch_row(p, self.learning_rate(p.step - 1), found)
+        row = epoch_row(p, self.learning_rate(p.step - 1), found, self.scaling)
         improved = found is not None and improves(found, p, training.early_stopping)
         p.next_epoch()
         self.metrics.add("epoch", row)
@@ -120,6 +127,8 @@ class Trainer:
         if isinstance(training.checkpoint_every, int) and p.epoch % training.checkpoint_every == 0:
             self.save()
         self.observer.epoch_finished(row)
+        if self.scaling and (news := self.scaling.news()):
+            self.observer.message(news)
 
     def evaluate(self, loader: Loader) -> Evaluation:
         """Return how well the network does now on the images of a loader."""
@@ -141,6 +150,7 @@ class Trainer:
         return Checkpoint(
             weights=self.model.arrays(),
             optimizer={key: to_numpy(array) for key, array in self.optimizer.state.items()},
+            scaling=self.scaling.arrays() if self.scaling else {},
             progress=replace(self.progress),
             config=self.experiment.dump(),
             classes=self.data.info.classes,

@@ -9,8 +9,8 @@ from checks.windows import conv
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gpucnn import ops
-from gpucnn.cpu import compiled, numerics
+from gpucnn import numerics, ops
+from gpucnn.cpu import compiled
 from gpucnn.dispatch import recorded, using
 from gpucnn.ops.activation import RELU
 

@@ -6,13 +6,16 @@ import re
 
 import pytest
 from cushim import nvrtc
-from cushim.registers import ARCHITECTURES, by_dtype, span, table
+from cushim.registers import ARCHITECTURES, by_dtype, number, span, table
 
-from gpucnn.cuda.sources import DTYPES, kernels, source
+from gpucnn.cuda.sources import DTYPES, Kernel, compiled_for, files_of, kernels, source
 from gpucnn.resources import folder
 
 COMPILED = [("float32", "sm_90"), ("float16", "sm_80"), ("float64", "sm_75")]
 """For what every test run compiles; the rest is marked slow."""
+
+ALSO_COMPILED = [("bfloat16", "sm_120")]
+"""And this, of the files that say for what they are compiled: those that use what one architecture has."""
 
 OF_HALVES = {"float16": ("sm_75", "sm_80", "sm_90", "sm_120"), "bfloat16": ("sm_75", "sm_90")}
 """Halves are float32 but where they are read and written; `python -m cushim.registers` compiles them for all."""
@@ -39,13 +42,25 @@ geometry of a strided gradient stands beside 64 sums, and is written and read ba
 def files():
     if nvrtc.library() is None:
         pytest.skip("NVRTC is not installed: pip install nvidia-cuda-nvrtc")
-    return sorted({kernel.file for kernel in kernels().values()})
+    return files_of({name: kernel for name, kernel in kernels().items() if kernel.dtypes == DTYPES})
 
 
+@pytest.mark.usefixtures("files")
 @pytest.mark.parametrize(("dtype", "architecture"), CASES)
-def test_every_kernel_compiles_and_keeps_to_its_registers(dtype, architecture, files):
-    usages = nvrtc.compiled(source(files, dtype), architecture)
-    assert set(usages) == set(kernels())
+def test_every_kernel_compiles_and_keeps_to_its_registers(dtype, architecture):
+    keeps_to_its_registers(compiled_for(dtype, number(architecture)), dtype, architecture)
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(("dtype", "architecture"), ALSO_COMPILED)
+def test_what_one_architecture_has_compiles_for_others(dtype, architecture):
+    found = compiled_for(dtype, number(architecture))
+    keeps_to_its_registers({name: kernel for name, kernel in found.items() if kernel.architecture}, dtype, architecture)
+
+
+def keeps_to_its_registers(found: dict[str, Kernel], dtype: str, architecture: str) -> None:
+    usages = nvrtc.compiled(source(files_of(found), dtype), architecture)
+    assert set(usages) == set(found)
     for name, usage in usages.items():
         allowed = EXCEPT.get((dtype, architecture, name), DOUBLE_SPILLS if dtype == "float64" else 0)
         assert max(usage.spills, usage.stack) <= allowed, f"{name}: {usage}"
@@ -53,7 +68,7 @@ def test_every_kernel_compiles_and_keeps_to_its_registers(dtype, architecture, f
 
 def test_nothing_is_computed_in_double_precision_for_float32(files):
     """A constant or a function that is double by mistake makes a kernel many times slower, and no less right."""
-    assert ".f64" not in nvrtc.ptx(source(files, "float32"), "compute_90")
+    assert ".f64" not in nvrtc.ptx(source(files_of(compiled_for("float32", 90)), "float32"), "compute_90")
     assert ".f64" in nvrtc.ptx(source(files, "float64"), "compute_90")
 
 

@@ -85,6 +85,8 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801 - CuPy's name
 class Device:
     """The one device there is."""
 
+    compute_capability = "90"
+
     def __init__(self, index: int = 0) -> None:
         self.id = index
 
