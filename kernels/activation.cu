@@ -31,18 +31,5 @@ activation_backward(const T* __restrict__ dy, const T* __restrict__ x, const T* 
                     int count, int function, Acc a) {
   const int i = element();
   if (i >= count) return;
-  const Acc d = dy[i];
-  Acc slope = 0, v;
-  switch (function) {
-    case RELU: slope = Acc(y[i]) > 0; break;
-    case LEAKY_RELU: slope = Acc(x[i]) > 0 ? Acc(1) : a; break;
-    case SIGMOID: v = y[i], slope = v * (1 - v); break;
-    case TANH: v = y[i], slope = 1 - v * v; break;
-    case SCALED_TANH: v = y[i], slope = TANH_A * TANH_B - TANH_B / TANH_A * v * v; break;
-    case SOFTPLUS: slope = sigmoid(x[i]); break;
-    case ELU: slope = Acc(x[i]) > 0 ? Acc(1) : Acc(y[i]) + a; break;
-    case GELU: v = x[i], slope = normal_cdf(v) + v * normal_density(v); break;
-    case SILU: v = sigmoid(x[i]), slope = v + Acc(y[i]) * (1 - v); break;
-  }
-  dx[i] = T(d * slope);
+  dx[i] = T(Acc(dy[i]) * slope(function, a, x[i], y[i]));
 }

@@ -14,21 +14,7 @@
 //   whole()               whether all are aligned, and either in memory one after the other or all 0
 //   advance(by)           goes on along k
 #pragma once
-#include "types.cuh"
-
-constexpr int WIDTH = sizeof(T) == 2 ? 8 : 4;
-
-template <class Element, int N>
-struct alignas(N * sizeof(Element) < 16 ? N * sizeof(Element) : 16) Vector {
-  Element of[N];
-};
-typedef Vector<T, WIDTH> Loaded;
-typedef Vector<Acc, 4> Four;
-
-template <class V>
-static __device__ bool aligned(const void* p) {
-  return (unsigned long long)p % alignof(V) == 0;
-}
+#include "vector.cuh"
 
 template <int SIDE>
 struct Tile {

@@ -13,6 +13,7 @@ from gpucnn.layers.batch_norm import BatchNorm
 from gpucnn.layers.connections import Connections
 from gpucnn.layers.initialisers import Init
 from gpucnn.layers.shapes import require_image, shapes_that_fit
+from gpucnn.ops.activation import Function
 from gpucnn.ops.window import pair
 from gpucnn.random import Step
 
@@ -75,10 +76,10 @@ class Conv2d(Layer, name="conv2d"):
         b = self.params["b"].operand if self.bias else None
         return ops.conv2d(x, self._kernels(), b, **self._window), x
 
-    def evaluate(self, x: Array, norm: BatchNorm, relu: bool) -> Array:
-        """Return y as the batch_norm after this layer makes it, or relu of that, when evaluating."""
+    def evaluate(self, x: Array, norm: BatchNorm, function: Function | None, z: Array | None) -> Array:
+        """Return y as the batch_norm after this layer makes it, or f of that and z, when evaluating."""
         b = self.params["b"].operand if self.bias else None
-        return ops.conv2d_batch_norm_eval(x, self._kernels(), b, norm.given(), relu=relu, **self._window)
+        return ops.conv2d_batch_norm_eval(x, self._kernels(), b, norm.given(), function=function, z=z, **self._window)
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return dx: with stride 1, the full correlation of dy with the rotated kernels."""

@@ -29,14 +29,16 @@ from gpucnn.ops.activation import (
     tanh,
     tanh_backward,
 )
-from gpucnn.ops.add import add
+from gpucnn.ops.add import add, add_activation, add_activation_backward
 from gpucnn.ops.batch_norm import (
     batch_norm_backward,
     batch_norm_eval,
-    batch_norm_relu_backward,
-    batch_norm_relu_eval,
-    batch_norm_relu_train,
     batch_norm_train,
+)
+from gpucnn.ops.batch_norm_activation import (
+    batch_norm_activation_backward,
+    batch_norm_activation_eval,
+    batch_norm_activation_train,
 )
 from gpucnn.ops.binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_backward
 from gpucnn.ops.conv2d import (
@@ -71,13 +73,15 @@ __all__ = [
     "adagrad_update",
     "adam_update",
     "add",
+    "add_activation",
+    "add_activation_backward",
     "avg_pool2d",
     "avg_pool2d_backward",
+    "batch_norm_activation_backward",
+    "batch_norm_activation_eval",
+    "batch_norm_activation_train",
     "batch_norm_backward",
     "batch_norm_eval",
-    "batch_norm_relu_backward",
-    "batch_norm_relu_eval",
-    "batch_norm_relu_train",
     "batch_norm_train",
     "binary_cross_entropy",
     "binary_cross_entropy_backward",

@@ -27,6 +27,8 @@ from cushim.module import KernelError, Module, Schedule
 from gpucnn import dispatch, ops
 from gpucnn.cuda import launch, plans, sums
 from gpucnn.cuda.sources import kernels, source
+from gpucnn.ops.activation import RELU
+from gpucnn.ops.batch_norm_activation import Running
 from gpucnn.ops.cast import store, widened
 from gpucnn.ops.finite import count_nonfinite
 from gpucnn.ops.sums import sum_rows
@@ -81,6 +83,14 @@ def cross_entropy() -> list[Any]:
 def batch_norm() -> list[Any]:
     y, mean, var, saved = ops.batch_norm_train(X + 3, X[0, 0, 0], X[0, 0, 1])
     return [y, mean, var, *ops.batch_norm_backward(X, saved)]
+
+
+def batch_norm_and_all() -> list[Any]:
+    """Of 12 channels, whose threads do not fill a block, with an array added, relu and running statistics."""
+    x = X.reshape(-1, 12)
+    running = Running(np.full(12, 2, np.float32), np.ones(12, np.float32), 0.5)
+    y, *_, saved = ops.batch_norm_activation_train(x + 3, x[0], x[1], 1e-3, RELU, x[::-1].copy(), running)
+    return [y, running.mean, running.var, *ops.batch_norm_activation_backward(x, saved)]
 
 
 def steps(update: Callable[..., None], slots: int, **options: Any) -> list[Any]:
@@ -219,6 +229,8 @@ RUNS: dict[str, Run] = {
     "mse": lambda: [ops.mse(SCORES, LABELS), ops.mse_backward(SCORES, LABELS)],
     "binary": lambda: [ops.binary_cross_entropy(SCORES, LABELS), ops.binary_cross_entropy_backward(SCORES, LABELS)],
     "batch norm": batch_norm,
+    "batch norm and all": batch_norm_and_all,
+    "relu": lambda: [ops.relu_backward(X, np.maximum(X, 0), np.maximum(X, 0))],
     "gelu": lambda: [ops.gelu(X), ops.gelu_backward(X, X, X)],
     "add": lambda: [ops.add(SCORES, SCORES[::-1].copy())],
     "dropout": dropped,
@@ -437,13 +449,25 @@ MUTANTS = [
     Mutant("binary_cross_entropy", "(z < 0 ? Acc(0) : z)", "(z < 0 ? z : Acc(0))", "binary"),
     Mutant("binary_cross_entropy", "loss = warp_sum(loss);", "", "binary"),
     Mutant("binary_cross_entropy", "hit ? -sigmoid : sigmoid", "sigmoid", "binary"),
-    Mutant("batch_norm", "square += before * (value - mean);", "square += before * before;", "batch norm"),
-    Mutant("batch_norm", "mean += apart * share", "mean += apart", "batch norm"),
-    Mutant("batch_norm", "  __syncthreads();\n", "", "batch norm"),
-    Mutant("batch_norm", "lane < LANES", "lane <= LANES", "batch norm"),
+    Mutant("batch_norm", "before * (value - mean[i])", "before * before", "batch norm"),
+    Mutant("batch_norm", "mean[i] += apart * share", "mean[i] += apart", "batch norm"),
+    Mutant("batch_norm", "  __syncthreads();\n  for", "  for", "batch norm"),
+    Mutant("batch_norm", "    __syncthreads();\n  }", "  }", "batch norm"),
+    Mutant("batch_norm", "own.lane < active - kept", "own.lane < kept", "batch norm and all"),
+    Mutant("batch_norm", "kept = (active + 1) / 2", "kept = active / 2", "batch norm and all"),
+    Mutant("batch_norm", "c < C && lane < lanes", "c < C", "batch norm and all"),
     Mutant("batch_norm", "j < pieces", "j < pieces - 1", "batch norm"),
+    Mutant("batch_norm", "min(size, rows - j * size)", "size", "batch norm"),
+    Mutant("batch_norm", "own.c < C && j", "j", "batch norm"),
+    Mutant("batch_norm", "z ? v + Acc(added.of[i]) : v", "v", "batch norm and all"),
+    Mutant("batch_norm", "const Acc v = given ? y :", "const Acc v =", "batch norm and all"),
+    Mutant("batch_norm", "rows - 1)", "rows)", "batch norm and all"),
+    Mutant("batch_norm", "(1 - momentum) * running_mean[c]", "running_mean[c]", "batch norm and all"),
+    Mutant("add", "Acc(left[i]) + Acc(right[i])", "Acc(left[i])", "add"),
+    Mutant("sums", "lane < LANES", "lane <= LANES", "sum rows"),
     Mutant("activation", "normal_cdf(v) + v", "normal_cdf(v) - v", "gelu"),
     Mutant("add", "if (i < count) y", "y", "add"),
+    Mutant("activation", "return Acc(y) > 0;", "return Acc(y) >= 0;", "relu"),
     Mutant("dropout", "i < 0 || i >= count", "i < 0", "dropout"),
     Mutant("dropout", "drawn.word[j]", "drawn.word[3 - j]", "dropout"),
     Mutant("dropout", "(kept[i] ? scale : Acc(0)));\n  }", "Acc(kept[i]));\n  }", "dropout"),
