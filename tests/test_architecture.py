@@ -16,8 +16,8 @@ ROOT = Path(gpucnn.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 GROUND = [
-    "errors", "problems", "resources", "setting", "backend", "halves", "dispatch", "arguments", "random", "rates",
-    "registry",
+    "errors", "problems", "resources", "setting", "backend", "halves", "dispatch", "arguments", "constants", "random",
+    "rates", "registry",
 ]  # fmt: skip
 PARTS = ["layers", "losses", "optimizers", "schedules", "augment"]
 BELOW: dict[str, list[str]] = {
@@ -31,6 +31,7 @@ BELOW: dict[str, list[str]] = {
     "arguments": [],
     "random": ["backend"],
     "rates": [],
+    "constants": ["setting", "backend"],
     "registry": ["errors", "problems"],
     "cuda": GROUND,
     "ops": [*GROUND, "cuda"],
@@ -43,7 +44,7 @@ BELOW: dict[str, list[str]] = {
     "model": [*GROUND, "ops", "layers"],
     "data": [*GROUND, "ops", "augment"],
     "config": [*GROUND, *PARTS, "cpu", "model", "data"],
-    "training": [*GROUND, *PARTS, "ops", "model", "data", "config"],
+    "training": [*GROUND, *PARTS, "cuda", "ops", "model", "data", "config"],
     "profiling": [*GROUND, *PARTS, "cuda", "cpu", "model", "data", "config", "training"],
     "cli": [*GROUND, *PARTS, "cuda", "ops", "cpu", "model", "data", "config", "training", "profiling"],
 }

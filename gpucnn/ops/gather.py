@@ -38,14 +38,16 @@ def frames(count: int, *, border: Border = "constant", **fields: Any) -> Array:
 
 @operation
 def gather(
-    images: Array, labels: Array, indices: Array, frames: Array, scale: Array, shift: Array | None
-) -> tuple[Array, Array]:
+    images: Array, labels: Array, indices: Array, frames: Array, scale: Array, shift: Array | None,
+    batch: Array | None = None, size: int | None = None,
+) -> tuple[Array, Array]:  # fmt: skip
     """Return x (n, H, W, C), of the dtype of `scale`, and the labels (n,) of the images at `indices`.
 
         x = scale p + shift       p: what the frames make of the image, the first frame first
 
     images: (N, H, W, C), uint8 or float32. labels: (N,), int64. indices: (n,), int64. frames: (n, k, 9), int32, k >= 0.
     scale, shift: (C,); the product is rounded before the sum. shift is None where nothing is added.
+    batch: where indices and frames are of many batches of `size` images, which one it is, int32 (1,), on the device.
 
     >>> images = np.arange(6, dtype=np.uint8).reshape(2, 1, 3, 1)
     >>> mirror = frames(1, mirrored=1)[:, None]
@@ -54,6 +56,9 @@ def gather(
     ([2.5, 2.0, 1.5], [8])
     """
     xp, (height, width) = array_module(images), images.shape[1:3]
+    if batch is not None:
+        own = batch[0] * size + xp.arange(size)
+        indices, frames = indices[own], frames[own]
     rows = xp.broadcast_to(xp.arange(height), (len(indices), height))
     columns = xp.broadcast_to(xp.arange(width), (len(indices), width))
     covered, fills = xp.zeros((len(indices), height, width), bool), xp.zeros((len(indices), height, width), np.int32)

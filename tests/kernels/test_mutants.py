@@ -340,7 +340,7 @@ MUTANTS = [
     Mutant(
         "gather", "int k = changes - 1; k >= 0 && !covered; --k", "int k = 0; k < changes && !covered; ++k", "gather"
     ),
-    Mutant("gather", "[n * changes + k]", "[k]", "gather"),
+    Mutant("gather", "[place * changes + k]", "[k]", "gather"),
     Mutant("gather", "shift ? scaled + Acc(shift[channel])", "false ? scaled", "gather"),
     Mutant("finite", "atomicAdd(total, found)", "*total += found", "finite"),
     Mutant("finite", "i < chunk.end", "i <= chunk.end", "finite"),
