@@ -39,7 +39,7 @@ class Kept:
     """The constants of CUDA graphs, which live as long as this does. cuda: `cupy.cuda`."""
 
     def __init__(self, cuda: Any) -> None:
-        self._cuda, self._stream, self._pool = cuda, cuda.Stream(non_blocking=True), cuda.MemoryPool()
+        self._stream = cuda.Stream(non_blocking=True)
         self._arrays: dict[_Content, Array] = {}
 
     @contextmanager
@@ -51,7 +51,7 @@ class Kept:
     def of(self, content: _Content) -> Array:
         """Return a constant, copied where it is not here yet."""
         if content not in self._arrays:
-            with self._cuda.using_allocator(self._pool.malloc), self._stream:
+            with self._stream:
                 self._arrays[content] = _copied(content)
                 self._stream.synchronize()
         return self._arrays[content]
@@ -64,6 +64,8 @@ def _remembered(content: _Content) -> Array:
 
 
 def _copied(content: _Content) -> Array:
+    """Return a constant in memory of the default pool: it may outlive the pool that arrays are just made in."""
     xp, _, dtype, shape, data = content
-    array: Array = xp.asarray(np.frombuffer(data, dtype).reshape(shape))
+    with xp.cuda.using_allocator(xp.get_default_memory_pool().malloc):
+        array: Array = xp.asarray(np.frombuffer(data, dtype).reshape(shape))
     return array

@@ -40,15 +40,19 @@ def check(
     from gpucnn.config.implementations import implementations
     from gpucnn.config.report import report
     from gpucnn.resources import find_config
+    from gpucnn.training.graph import why_eager
 
     experiment = load(find_config(config), overrides or ())
     found = report(experiment)
-    choices = None if device is None else implementations(experiment, Device.named(device))
+    target = None if device is None else Device.named(device)
+    choices = None if target is None else implementations(experiment, target)
     if as_json:
         more = {} if choices is None else {"implementations": [dataclasses.asdict(choice) for choice in choices]}
         typer.echo(json.dumps(found.dump() | more, indent=2))
     else:
         typer.echo(as_text(found) + ("" if choices is None else f"\n\n{_implementations(choices)}"))
+        if target and (why := why_eager(experiment, target)):
+            typer.echo(f"\nno CUDA graph: {why}")
 
 
 def as_text(report: Report) -> str:

@@ -26,7 +26,15 @@ class Recorder:
         self.cuda: Any = device.xp.cuda
         self.stream = self.cuda.Stream(non_blocking=True)
         self._pool, self._kept = self.cuda.MemoryPool(), Kept(self.cuda)
-        self.cuda.Device().synchronize()  # what was made until now is there, whatever stream made it
+
+    def begin(self) -> None:
+        """Wait until what other streams do is done: this one waits for none."""
+        self.cuda.Device().synchronize()
+
+    def release(self) -> None:
+        """Give back the memory of which no array is left."""
+        self.stream.synchronize()
+        self._pool.free_all_blocks()
 
     @contextmanager
     def memory(self) -> Iterator[None]:

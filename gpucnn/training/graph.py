@@ -86,6 +86,12 @@ class GraphStep:
                 self._replays[size]()
             steps %= size
 
+    def close(self) -> None:
+        """Forget graphs and gradients, and give back their memory."""
+        self._replays.clear()
+        self._model.zero_grad()
+        self.recorder.release()
+
     def _try(self) -> None:
         try:
             self._train()
@@ -118,6 +124,7 @@ class CapturedStep:
         self.step = GraphStep(whole, optimizer, experiment.seed)
         self.step.batch = lambda: (x, labels)
         self.stream, self._steps = self.step.recorder.stream, steps
+        self.step.recorder.begin()
         with self.stream:
             self.step.ledger.open(0, [optimizer.numbers(optimizer.lr, 0)] * ROWS)
         self.step.queue(WARM_UP)

@@ -48,10 +48,10 @@ class Queue:
     def __init__(self, trainer: Trainer) -> None:
         self._trainer, self._loader = trainer, trainer.batches
         self._step = GraphStep(trainer.gradients, trainer.optimizer, trainer.experiment.seed)
-        self._cuda, self._stream = self._step.recorder.cuda, self._step.recorder.stream
+        self._stream = self._step.recorder.stream
         self._feed = feed(trainer.batches, self._step.ledger, self._stream)
         self._step.batch = self._feed.batch
-        self._pages = [Page(self._cuda, trainer.model.dtype) for _ in range(2)]
+        self._pages = [Page(self._step.recorder.cuda, trainer.model.dtype) for _ in range(2)]
         self._most, self._warm, self._unrolled, self._short = 1, 0, False, False
         self._began = self._waited = 0.0
         self._bad = False
@@ -64,7 +64,7 @@ class Queue:
         where something keeps a step from being recorded.
         """
         p, whole = self._trainer.progress, self._loader.images // self._loader.batch_size
-        self._cuda.Device().synchronize()  # what other streams did, evaluation say, is done
+        self._step.recorder.begin()
         with closing(self._feed):
             while p.batch < whole and not self.problem:
                 self._began, self._waited = time.perf_counter(), 0.0
@@ -84,10 +84,17 @@ class Queue:
         except Exception as error:
             notes = getattr(error, "__notes__", [""])
             self.problem = " ".join([*notes[:1], f"{type(error).__name__}: {error}"]).strip()
+        if self.problem:  # the error is gone by now, and lets go of the arrays of its step
+            self.close()
             self._trainer.observer.message(f"no CUDA graph: {self.problem}")
             return
         self._warm += 1
         yield from self._read(queued, settled=True)
+
+    def close(self) -> None:
+        """Give back what only graphs need."""
+        self._feed.close()
+        self._step.close()
 
     def _replayed(self, whole: int) -> Iterator[Done]:
         """Queue pages of the epoch's whole batches, each before the one before it is read."""

@@ -79,6 +79,9 @@ class Trainer:
             raise Interrupted(stop.signal, f"{done}; to go on: {folder.resume_command}") from None
         except NonFiniteError as error:
             raise NonFiniteError(f"{error}\n{self._save_last_good()}") from None
+        finally:
+            if self._queue:
+                self._queue.close()
 
     def train_epoch(self) -> None:
         """Train on the rest of the epoch's batches."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -74,6 +75,8 @@ def test_lists_of_arrays_are_passed_as_arrays_of_their_addresses(cupy, monkeypat
         return numbers
 
     cupy.asarray, cupy.ndarray = asarray, Array
+    cupy.get_default_memory_pool = lambda: SimpleNamespace(malloc=None)
+    cupy.cuda.using_allocator = nullcontext
     cupy.RawModule.get_function = lambda self, name: lambda *args, **options: launched.append((*args, options))
     values, grads = [Array(1 << 40), Array(64)], [Array(256), Array(512)]
     for _ in range(3):

@@ -146,7 +146,7 @@ class Module(types.ModuleType):
         return _changing(found) if name == "copyto" else _calling(found)
 
     def get_default_memory_pool(self) -> Any:
-        return types.SimpleNamespace(free_bytes=lambda: 0, free_all_blocks=lambda: None)
+        return types.SimpleNamespace(free_bytes=lambda: 0, free_all_blocks=lambda: None, malloc=lambda size: None)
 
     def asarray(self, x: Any, dtype: Any = None) -> ndarray:
         """Copy to the device: here alone NumPy arrays are welcome."""

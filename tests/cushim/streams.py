@@ -127,6 +127,8 @@ class MemoryPool:
 
     def malloc(self, size: int) -> None: ...
 
+    def free_all_blocks(self) -> None: ...
+
 
 @contextmanager
 def using_allocator(allocator: Any) -> Iterator[None]:

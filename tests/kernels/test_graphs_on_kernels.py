@@ -16,10 +16,13 @@ from gpucnn import config
 from gpucnn.backend import Device
 from gpucnn.errors import NonFiniteError
 from gpucnn.layers.activation import Tanh
+from gpucnn.random import Step
 from gpucnn.training import queued
 from gpucnn.training.checkpoint import Checkpoint
-from gpucnn.training.graph import why_eager
+from gpucnn.training.gradients import Gradients
+from gpucnn.training.graph import CapturedStep, why_eager
 from gpucnn.training.observer import Observer
+from gpucnn.training.parts import build_model
 from gpucnn.training.signals import Interrupted, Interrupts
 
 CONFIG: dict[str, Any] = {
@@ -176,3 +179,22 @@ def test_settings_that_keep_steps_from_being_recorded_are_told(launches, changes
     assert why_eager(config.load(CONFIG | changes), Device.named("cuda")) == why
     assert why_eager(config.load(CONFIG | changes | {"graph": "off"}), Device.named("cuda")) == ""
     assert why_eager(config.load(CONFIG | changes), Device("cpu")) == ""
+
+
+def test_one_step_captured_for_a_benchmark(launches):
+    """Two steps to warm up, and two replays of a graph of two, are six steps, of which dropout knows the numbers."""
+    experiment, device = config.load(CONFIG | {"data": CONFIG["data"] | {"augment": []}}), Device.named("cuda")
+    x, labels = device.asarray(np.random.default_rng(0).random((2, 3, 3, 1), np.float32)), device.asarray([0, 2])
+    captured = CapturedStep(experiment, x, labels, device, steps=2)
+    captured()
+    captured()
+    assert len(launches) == 2
+    model, optimizer = build_model(experiment, (3, 3, 1), device), experiment.optimizer.build()
+    optimizer.build(model.params)
+    gradients = Gradients(model, experiment.loss.build(), None, print)
+    losses = []
+    for i in range(6):
+        losses.append(gradients.compute(x, labels, Step(0, i))[0])
+        optimizer.update(model.params, lr=optimizer.lr, step=0)
+    np.testing.assert_equal(captured.model.arrays(), model.arrays())
+    np.testing.assert_array_equal(captured.losses()[:6], losses)
