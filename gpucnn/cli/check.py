@@ -42,12 +42,14 @@ def check(
     from gpucnn.config.report import report
     from gpucnn.profiling.tasks import planned
     from gpucnn.resources import find_config
+    from gpucnn.training.graph import why_eager
 
     experiment = load(find_config(config), overrides or ())
     found = report(experiment)
     target = None if device is None else Device.named(device)
     choices = implementations(experiment, target) if target else []
     plans = planned(experiment, target, lambda text: typer.echo(text, err=True)) if target else []
+    why = why_eager(experiment, target) if target else ""
     if as_json:
         more: dict[str, Any] = {}
         if target:
@@ -61,6 +63,7 @@ def check(
             as_text(found),
             *([_implementations(choices)] if target else []),
             *([_plans(plans)] if plans else []),
+            *([f"no CUDA graph: {why}"] if why else []),
         ]
         typer.echo("\n\n".join(sections))
 

@@ -82,6 +82,14 @@ def test_dropout_is_the_same_bit_for_bit(dtype, seed, start):
         np.testing.assert_array_equal(ops.dropout_backward(dy, kept, rate), dy * factors, strict=True)
 
 
+def test_dropout_of_a_step_that_only_the_device_knows(dtype):
+    (x,) = numbers(5, (3, 17), dtype=dtype)
+    for impl in ("auto", "reference"):
+        with dispatch.using(impl):
+            known, told = (Stream(7, "a", 41), Stream(7, "a", 9, now=np.array([41], np.int32)))
+            assert_same(list(ops.dropout(x, 0.4, told)), list(ops.dropout(x, 0.4, known)))
+
+
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 def test_sgd(momentum, nesterov, decay, dtype):
