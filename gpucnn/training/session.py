@@ -112,8 +112,7 @@ def _info(trainer: Trainer, path: Path) -> RunInfo:
         "name": trainer.experiment.name,
         "device": str(trainer.device),
         "by": by_what(trainer.experiment, trainer.device),
-        "precision": stored_as(trainer.experiment, trainer.device)
-        + (f", {trainer.scaling}" if trainer.scaling else ""),
+        "precision": ", ".join(text for text in (words, str(trainer.scaling or "")) if text),
         "layers": sum(not layer.children() for layer in trainer.model.layers.walk()),
         "parameters": sum(p.value.size for p in trainer.model.params.values()),
         "train_images": trainer.batches.images,

@@ -33,6 +33,7 @@ from gpucnn.ops.activation import RELU
 from gpucnn.ops.batch_norm_activation import Running
 from gpucnn.ops.cast import store, widened
 from gpucnn.ops.finite import count_nonfinite
+from gpucnn.ops.loss_scale import adapt_loss_scale
 from gpucnn.ops.sums import sum_rows
 from gpucnn.ops.update import adagrad_update, adam_update, sgd_update
 from gpucnn.random import Stream
@@ -158,6 +159,15 @@ def gathered() -> list[Any]:
     frames = np.stack([some_frames(rng, len(indices), images.shape[1:]) for _ in range(2)], axis=1)
     given = (images, np.arange(9), indices, frames, *numbers(9, (3,), (3,), dtype="float32"))
     return [*ops.gather(*given), *ops.gather(*given, batch=np.array([1], np.int32), size=2)]
+
+
+def scaled() -> list[Any]:
+    """Steps of which the fourth is bad, and the second and the last double."""
+    scale, counts, seen = np.array([8], np.float32), np.array([0, 5], np.int32), []
+    for found in (0, 0, 0, 7, 0, 0):
+        adapt_loss_scale(scale, counts, np.array([found], np.int32), 2)
+        seen += [scale.copy(), counts.copy()]
+    return seen
 
 
 def dropped() -> list[Any]:
@@ -287,6 +297,7 @@ RUNS: dict[str, Run] = {
     "adam": lambda: steps(adam_update, 2, lr=0.1, step=3, beta1=0.9, beta2=0.99, eps=0.1, decay=0.1, decoupled=False),
     "adagrad": lambda: steps(adagrad_update, 1, lr=0.1, eps=0.1, decay=0.1),
     "store": stored,
+    "loss scale": scaled,
     "widen": lambda: [widened(HF)],
     "from the device": from_the_device,
     "probe": probe,
@@ -533,6 +544,11 @@ MUTANTS = [
     Mutant("step", "page[row * width + i]", "page[row + i]", "step"),
     Mutant("step", "row + 1 < rows ? row + 1 : 0", "row + 1", "step"),
     Mutant("step", "++counters[STEP], ++counters[BATCH]", "++counters[STEP]", "step"),
+    Mutant("loss_scale", "if (element() > 0) return;", "", "loss scale"),
+    Mutant("loss_scale", "*scale *= 0.5f, ", "", "loss scale"),
+    Mutant("loss_scale", "counts[0] = 0, counts[1] += 1", "counts[1] += 1", "loss scale"),
+    Mutant("loss_scale", "counts[0] + 1 < growth", "counts[0] < growth", "loss scale"),
+    Mutant("loss_scale", "*scale *= 2.0f, counts[0] = 0", "*scale *= 2.0f", "loss scale"),
     Mutant("update", "g + momentum * v", "g + v", "sgd"),
     Mutant("update", "sqrt(s) / root + eps", "sqrt(s + eps) / root", "adam"),
     Mutant("update", "chunk.flag ? decay", "true ? decay", "sgd"),
