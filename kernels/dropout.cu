@@ -3,8 +3,8 @@
 //   kept[i] = u_i >= rate        u = gpucnn.random.Stream(seed, purpose, step).uniform(x.shape)
 //
 // A thread draws the four words of one Philox counter ((start+i)/4, 0, step, purpose) and computes the elements that
-// they stand for, four at most. start: where in the stream x begins, for a part of a batch. now: holds the step in place
-// of `step`, where steps are queued ahead. The gradient is dy m.
+// they stand for, four at most. start: where in the stream x begins, for a part of a batch. now: holds the step in
+// place of `step`, where steps are queued ahead. The gradient is dy m.
 //
 // Memory: forward reads x and writes y and a byte, `kept`; backward reads dy and the byte and writes dx.
 //
@@ -17,7 +17,8 @@ dropout_forward(const T* __restrict__ x, T* __restrict__ y, uint8* __restrict__ 
                 const int* __restrict__ now /* or null */) {
   const int block = element(), shift = int(start % 4);  // the first block may begin before x does
   if (block >= (shift + count + 3) / 4) return;
-  const Words drawn = philox({{uint32(start / 4 + block), 0, now ? uint32(*now) : step, purpose}}, seed_low, seed_high);
+  const uint32 at = now ? uint32(*now) : step;
+  const Words drawn = philox({{uint32(start / 4 + block), 0, at, purpose}}, seed_low, seed_high);
   for (int j = 0; j < 4; ++j) {
     const int i = 4 * block + j - shift;
     if (i < 0 || i >= count) continue;

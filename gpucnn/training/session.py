@@ -107,6 +107,7 @@ def _checkpoint(folder: RunFolder, experiment: Experiment, observer: Observer) -
 
 
 def _info(trainer: Trainer, path: Path) -> RunInfo:
+    words = stored_as(trainer.experiment, trainer.device)
     return {
         "path": path,
         "name": trainer.experiment.name,
