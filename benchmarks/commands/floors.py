@@ -16,8 +16,8 @@ PASS_HEADS = [
     "FFMA us",
     "TF32 us",
     "bf16 us",
-    "bytes f32",
-    "bf16 us",
+    "bytes: float32 us",
+    "bytes: bf16 us",
 ]
 STEP_HEADS = ["step", "batch", "GFLOP", "MB", "operations us", "bytes us", "floor us", "others us", "goal us"]
 
