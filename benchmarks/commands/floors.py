@@ -16,8 +16,8 @@ PASS_HEADS = [
     "FFMA us",
     "TF32 us",
     "bf16 us",
-    "bytes f32",
-    "bf16 us",
+    "bytes: float32 us",
+    "bytes: bf16 us",
 ]
 STEP_HEADS = ["step", "batch", "GFLOP", "MB", "operations us", "bytes us", "floor us", "others us", "goal us"]
 
@@ -31,12 +31,12 @@ def floors(output: Output = None) -> None:
     from benchmarks.gpu.floors import H100, Work, work
     from benchmarks.gpu.networks import CASES
     from benchmarks.gpu.suite import SUITE
-    from benchmarks.report import Report
+    from benchmarks.report import RESULTS, Report
     from gpucnn.backend import Device
     from gpucnn.cli.tables import table
     from gpucnn.training.parts import build_model
 
-    report = Report("floors", output)
+    report = Report("floors", output or RESULTS / "floors-h100.json")
     passes, steps = [], []
     for shape in SUITE:
         times = {name: shape.operations / H100.operations[name] for name in ("float32", "tf32", "bf16")}

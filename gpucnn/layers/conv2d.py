@@ -27,7 +27,7 @@ class Conv2d(Layer, name="conv2d"):
     (K, R, S, C/groups) is drawn. connections: for each output the list of the input channels that it sees, or `lecun`,
     the table of LeNet-5 (6 channels to 16); w is (links, R, S) then, and where there is no link there is no weight.
 
-    Raises ArgumentError for a table that does not fit out_channels or groups.
+    Raises ArgumentError for a table that does not fit out_channels or groups, and for init dirac with either.
     """
 
     def __init__(
@@ -45,6 +45,8 @@ class Conv2d(Layer, name="conv2d"):
         super().__init__()
         if connections is not None and groups > 1:
             raise ArgumentError(f"connections and groups (={groups}) both say which channels an output sees: give one")
+        if init == "dirac" and (groups > 1 or connections is not None):
+            raise ArgumentError("init (=dirac) hands on inputs of one group: give neither groups nor connections")
         self.out_channels, self.kernel_size, self.bias, self.init = out_channels, kernel_size, bias, init
         self.groups = groups
         self.connections = None if connections is None else Connections(connections, out_channels)
