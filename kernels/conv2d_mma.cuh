@@ -70,23 +70,27 @@ struct KernelLines {
 template <class ThePanel>
 struct KernelChannels {
   typedef ThePanel Panel;
-  const T* w;  // the group's first output
-  int depth, length, channel, k, all_taps, first, down, across;
-  Divisor outputs, taps;  // a group's outputs; the taps that are met in a row of the kernel
+  const T* w;  // of this thread's first channel, at the group's first output and the first tap that is met
+  int channels, k, length, next, down, across;  // channels: there are from this one on; next, down, across: how far it
+  Divisor outputs, taps;                        // is to the next output and tap; taps: that are met in a row
+  bool in_chunks;
 
   __device__ KernelChannels(const T* w, const Window& g, const Phase& rows, const Phase& columns, int n0)
-      : w(w), depth(g.C / g.groups), length(rows.taps * columns.taps * (g.K / g.groups)),
-        channel(n0 + Panel::chunk() * CHUNK), k(0), all_taps(g.R * g.S), first(rows.tap * g.S + columns.tap),
-        down(g.step_h * g.S), across(g.step_w), outputs(g.K / g.groups), taps(max(columns.taps, 1)) {}
+      : k(0), outputs(g.K / g.groups), taps(max(columns.taps, 1)) {
+    const int depth = g.C / g.groups, channel = n0 + Panel::chunk() * CHUNK;
+    channels = depth - channel, length = rows.taps * columns.taps * outputs.by;
+    next = g.R * g.S * depth, down = g.step_h * g.S * depth, across = g.step_w * depth;
+    this->w = w + (rows.tap * g.S + columns.tap) * depth + channel;
+    in_chunks = depth % CHUNK == 0 && aligned<Loaded>(w);
+  }
   __device__ const T* at(int i, int e) const {
     const int at_k = k + Panel::line(i);
-    if (at_k >= length || channel + e >= depth) return nullptr;
-    const int met = outputs.quotient(at_k), output = at_k - met * outputs.by, r = taps.quotient(met);
-    const int tap = first + r * down + (met - r * taps.by) * across;
-    return w + (output * all_taps + tap) * depth + channel + e;
+    if (at_k >= length || e >= channels) return nullptr;
+    const int met = outputs.quotient(at_k), r = taps.quotient(met);
+    return w + (at_k - met * outputs.by) * next + r * down + (met - r * taps.by) * across + e;
   }
   __device__ const T* anywhere() const { return w; }
-  __device__ bool whole() const { return depth % CHUNK == 0 && aligned<Loaded>(w); }
+  __device__ bool whole() const { return in_chunks; }
   __device__ void advance() { k += STEP; }
 };
 

@@ -20,12 +20,11 @@
 // float32 is rounded to TF32 (PRODUCTS = 1), or is two numbers of TF32, large + small (PRODUCTS = 3): of their
 // products, small large + large small + large large are summed up in this order, and small small, 2^-22 of it, is left
 // out. Tensor cores cut their sums off, always to the same side. So that this does not add up, the sums of three
-// products are emptied into others, by float32's addition, every 64 of k.
+// products are emptied into others, by float32's addition, every 32 of k.
 #pragma once
 #include "tile.cuh"
 
 constexpr int STEP = 32;               // of k, from barrier to barrier
-constexpr int FOLD = 64;               // of k, after which sums of three products are emptied
 constexpr int CHUNK = 16 / sizeof(T);  // elements that are copied at once
 constexpr int MOST_SHARED = 96 << 10;  // bytes of panels in a block, which every architecture from sm_80 on has
 #if defined(GPUCNN_float16)
@@ -131,29 +130,31 @@ struct Mma {
   static __device__ int column() { return warp() % (N / WARP_N) * WARP_N; }
 };
 
-// Adds a panel's share to this warp's sums.
+// Adds a panel's share to this warp's sums. Three products are unrolled but twice: addresses of more take registers.
 template <class Tile, class A, class B>
 static __device__ void multiply_panels(const unsigned char* a, const unsigned char* b, typename Tile::Sums& sums) {
-#pragma unroll
+#pragma unroll (Tile::PRODUCTS == 3 ? 2 : 4)
   for (int step = 0; step < STEP / (2 * CHUNK); ++step) {
-    Split<Tile::PRODUCTS, Tile::HIGH> left;
+    Split<Tile::PRODUCTS, Tile::WIDE / 2> right;
 #pragma unroll
-    for (int i = 0; i < Tile::HIGH; ++i) take<A, true>(left.large[i], a, Tile::row() + i * 16, step), left.round(i);
+    for (int j = 0; j < Tile::WIDE / 2; ++j) {
+      take<B, false>(right.large[j], b, Tile::column() + j * 16, step);
+      right.round(j);
+    }
 #pragma unroll
-    for (int j = 0; j < Tile::WIDE; j += 2) {
-      Split<Tile::PRODUCTS, 1> right;
-      take<B, false>(right.large[0], b, Tile::column() + j * 8, step), right.round(0);
+    for (int i = 0; i < Tile::HIGH; ++i) {
+      Split<Tile::PRODUCTS, 1> left;
+      take<A, true>(left.large[0], a, Tile::row() + i * 16, step);
+      left.round(0);
 #pragma unroll
       for (int product = 3 - Tile::PRODUCTS; product < 3; ++product)
 #pragma unroll
-        for (int e = 0; e < 2; ++e)
-#pragma unroll
-          for (int i = 0; i < Tile::HIGH; ++i) {
-            const uint32(&as)[4] = product == 0 ? left.small[i % left.SMALL] : left.large[i];
-            const uint32(&bs)[4] = product == 1 ? right.small[0] : right.large[0];
-            const uint32 two[2] = {bs[2 * e], bs[2 * e + 1]};
-            multiply_matrices<FORMAT>(sums[i][j + e], as, two);
-          }
+        for (int j = 0; j < Tile::WIDE; ++j) {
+          const uint32(&as)[4] = product == 0 ? left.small[0] : left.large[0];
+          const uint32(&bs)[4] = product == 1 ? right.small[j / 2 % right.SMALL] : right.large[j / 2];
+          const uint32 two[2] = {bs[j % 2 * 2], bs[j % 2 * 2 + 1]};
+          multiply_matrices<FORMAT>(sums[i][j], as, two);
+        }
     }
   }
 }
@@ -249,7 +250,7 @@ static __device__ void mma_product(A a, B b, int length, Element* out, Epilogue 
     send(step + Tile::STAGES - 1);
     const unsigned char* from = shared + step % Tile::STAGES * Tile::STAGE;
     multiply_panels<Tile, typename A::Panel, typename B::Panel>(from, from + A::Panel::BYTES, sums);
-    if (Tile::PRODUCTS == 3 && (step % (FOLD / STEP) == FOLD / STEP - 1 || step == steps - 1)) fold<Tile>(total, sums);
+    if (Tile::PRODUCTS == 3) fold<Tile>(total, sums);
   }
   __syncthreads();
   float* const held = reinterpret_cast<float*>(shared);
