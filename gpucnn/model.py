@@ -64,6 +64,7 @@ class Model:
         device: Device = Device("cpu"),  # noqa: B008 - frozen
     ) -> None:
         self.layers, self.input_shape, self.dtype, self.device = Chain(layers), input_shape, np.dtype(dtype), device
+        device.require(dtype)
         self.output_shape = self.layers.output_shape(input_shape)
         self.layers.build(input_shape, Builder(seed, self.dtype, device))
 
