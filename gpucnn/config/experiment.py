@@ -146,6 +146,10 @@ class Experiment(Section):
     reference, which is what a reader reads. fast: as auto, but what only the reference can do is an error."""
     numerics: Literal["fast", "exact"] = "fast"
     """exact: convolutions as sums of products only. fast: also by Winograd's algorithm, where that is faster."""
+    plans: Literal["tuned", "default"] = "tuned"
+    """By which kernels a GPU computes convolutions and dense layers. tuned: those that `gpucnn tune` found fastest on
+    this device, else the default ones. default: those alone: results are then the same on all devices of an
+    architecture, whatever was measured. Either way a run keeps to what it began with, also when it is resumed."""
     threads: PositiveInt | Literal["auto"] = "auto"
     """Threads that compute on the CPU; float32 results do not depend on how many there are. auto: OMP_NUM_THREADS
     where it is set, else one for each core that the process may use."""

@@ -71,19 +71,36 @@ def implementations(experiment: Experiment, device: Device) -> list[Choice]:
 
     Seen, not derived: a step over two black images is run.
     """
-    shape = experiment.data.dataset.build().info().shape
-    dtype = experiment.dtype
-    layers = [spec.build() for spec in experiment.model]
-    model = Model(layers, shape, seed=experiment.seed, dtype=dtype, device=device)
-    loss, optimizer = experiment.loss.build(), experiment.optimizer.build()
-    optimizer.build(model.params)
+    rehearsal = Rehearsal(experiment, device)
     with computing(experiment), recorded() as decisions:
-        x, labels, loading = _batch(experiment, shape, device)
-        scores, saved = model.forward(x, train=Step(experiment.seed, 0))
-        _, saved_loss = loss.forward(scores, labels)
-        model.backward(loss.backward(saved_loss), saved)
-        optimizer.update(model.params, lr=0.0, step=0)
+        loading = rehearsal.step()
     return loading + _counted(decisions)
+
+
+class Rehearsal:
+    """An experiment's network, loss and optimizer, for a step over two black images: its data need not be there."""
+
+    def __init__(self, experiment: Experiment, device: Device) -> None:
+        self._experiment, self._device = experiment, device
+        self._shape = experiment.data.dataset.build().info().shape
+        layers = [spec.build() for spec in experiment.model]
+        self.model = Model(layers, self._shape, seed=experiment.seed, dtype=experiment.dtype, device=device)
+        self.loss, self.optimizer = experiment.loss.build(), experiment.optimizer.build()
+        self.optimizer.build(self.model.params)
+
+    def step(self) -> list[Choice]:
+        """Train a step; return what is known of how its batch was loaded."""
+        x, labels, loading = _batch(self._experiment, self._shape, self._device)
+        scores, saved = self.model.forward(x, train=Step(self._experiment.seed, 0))
+        _, saved_loss = self.loss.forward(scores, labels)
+        self.model.backward(self.loss.backward(saved_loss), saved)
+        self.optimizer.update(self.model.params, lr=0.0, step=0)
+        return loading
+
+    def evaluate(self) -> None:
+        """Compute the scores of a batch as an evaluation does."""
+        x, _, _ = _batch(self._experiment, self._shape, self._device)
+        self.model.forward(x)
 
 
 def _batch(experiment: Experiment, shape: Shape, device: Device) -> tuple[Array, Array, list[Choice]]:

@@ -1,4 +1,7 @@
-"""Compiling through CuPy: each source once for each dtype and device, when one of its kernels is first launched."""
+"""Compiling through CuPy: each source once for each dtype and device, when one of its kernels is first launched.
+
+Of a file for some architectures alone, each kernel by itself: they are large, and a network uses few of them.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,8 @@ def compile_with_cupy(kernel: Kernel, dtype: str) -> Any:
 
 @cache
 def _function(kernel: Kernel, dtype: str, device: int) -> Any:
-    compiled = _with_shared_memory(_module(kernel.file, dtype, device).get_function(kernel.name))
+    module = _module(kernel.file, dtype, device, (kernel.name,) if kernel.architecture else None)
+    compiled = _with_shared_memory(module.get_function(kernel.name))
     return _with_addresses(compiled) if any(p.many for p in kernel.parameters) else compiled
 
 
@@ -69,6 +73,6 @@ def _addresses(addresses: tuple[int, ...], device: int) -> Any:
 
 
 @cache
-def _module(file: Path, dtype: str, device: int) -> Any:
+def _module(file: Path, dtype: str, device: int, only: tuple[str, ...] | None) -> Any:
     cupy = importlib.import_module("cupy")
-    return cupy.RawModule(code=source([file], dtype), options=OPTIONS)
+    return cupy.RawModule(code=source([file], dtype, only), options=OPTIONS)

@@ -6,7 +6,7 @@ A kernel's declaration is the only place that says what it takes: `launch` check
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,7 @@ DTYPES = ("float16", "bfloat16", "float32", "float64")
 """What the type T of the sources may stand for."""
 
 _KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\([\w, ]+\)\s*)?(\w+)\(([^)]*)\)')
+_ENTRY = re.compile(r'^extern "C" __global__.*?(\w+)\([^()]*\) \{$.*?^\}$', re.DOTALL | re.MULTILINE)
 _PARAMETER = re.compile(
     r"(?P<const>const )?(?P<type>\w+)(?P<many>\* const)?(?P<array>\* __restrict__)? "
     r"(?P<name>\w+)(?P<null> /\* or null \*/)?"
@@ -126,13 +127,17 @@ def structures() -> dict[str, np.dtype]:
     }
 
 
-def source(files: Sequence[Path], dtype: str) -> str:
+def source(files: Sequence[Path], dtype: str, only: Collection[str] | None = None) -> str:
     """Return the text of these files for one dtype, the headers they include in front, each once.
 
-    Headers become part of the text because CuPy's cache of compiled kernels looks at nothing else.
+    Headers become part of the text because CuPy's cache of compiled kernels looks at nothing else. only: the names of
+    kernels, without all others.
     """
     included: set[str] = set()
-    return f"#define GPUCNN_{dtype}\n" + "".join(_expanded(file, included) for file in files)
+    text = f"#define GPUCNN_{dtype}\n" + "".join(_expanded(file, included) for file in files)
+    if only is None:
+        return text
+    return _ENTRY.sub(lambda entry: entry[0] if entry[1] in only else "\n" * entry[0].count("\n"), text)
 
 
 def _expanded(file: Path, included: set[str]) -> str:

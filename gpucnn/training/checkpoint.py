@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 
 from gpucnn.backend import Array, Shape
 from gpucnn.errors import CheckpointError
-from gpucnn.training.files import write_atomically
+from gpucnn.files import write_atomically
 
 FORMAT, VERSION = "gpucnn checkpoint", "1"
 _NO_DIGEST = "0" * 64
@@ -69,7 +69,7 @@ class Checkpoint:
 
     weights: every parameter and running statistic by path. optimizer: the optimizer's state. scaling: the loss scale's,
     in fp16. normalize: the statistics that images are normalised with, or None. image_dtype: what raw images are made
-    of, such as uint8.
+    of, such as uint8. plans: by what a GPU computed each task, as `gpucnn.tuning.choices.Choices` knows them.
     """
 
     weights: Mapping[str, Array]
@@ -82,6 +82,7 @@ class Checkpoint:
     normalize: dict[str, Any] | None
     versions: dict[str, str] = field(default_factory=dict)
     scaling: Mapping[str, Array] = field(default_factory=dict)
+    plans: dict[str, str] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write the checkpoint to `path`, whole or not at all; raises CheckpointError, as on a full disk."""
@@ -116,6 +117,8 @@ class Checkpoint:
 
 
 _REST = [f.name for f in dataclasses.fields(Checkpoint) if f.name not in ("weights", "optimizer", "scaling")]
+_LATER = ("plans",)
+"""Fields that checkpoints have not had from the beginning."""
 
 
 def _decode(data: bytes) -> Checkpoint:
@@ -129,7 +132,7 @@ def _decode(data: bytes) -> Checkpoint:
         raise CheckpointError(f"damaged: expected sha256 {metadata['sha256']}, found {actual}")
     try:
         tensors = safetensors.numpy.load(data)
-        rest = {key: json.loads(metadata[key]) for key in _REST}
+        rest = {key: json.loads(metadata[key]) for key in _REST if key in metadata or key not in _LATER}
         rest["progress"] = Progress(**rest["progress"])
         rest["classes"], rest["input_shape"] = tuple(rest["classes"]), tuple(rest["input_shape"])
         weights, optimizer, scaling = (_below(prefix, tensors) for prefix in ("model.", "optimizer.", "scaling."))

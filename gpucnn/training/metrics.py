@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from gpucnn.errors import RunError
+from gpucnn.files import write_atomically
 from gpucnn.problems import short
 from gpucnn.training.checkpoint import Progress
 from gpucnn.training.evaluate import Evaluation, finite
-from gpucnn.training.files import write_atomically
 from gpucnn.training.observer import EpochRow, StepMetrics
 from gpucnn.training.scaling import LossScale
 

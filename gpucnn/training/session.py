@@ -105,13 +105,13 @@ def _checkpoint(folder: RunFolder, experiment: Experiment, observer: Observer) -
 
 
 def _info(trainer: Trainer, path: Path) -> RunInfo:
-    words = stored_as(trainer.experiment, trainer.device)
+    words = (stored_as(trainer.experiment, trainer.device), str(trainer.scaling or ""))
     return {
         "path": path,
         "name": trainer.experiment.name,
         "device": str(trainer.device),
         "by": by_what(trainer.experiment, trainer.device),
-        "precision": ", ".join(text for text in (words, str(trainer.scaling or "")) if text),
+        "precision": ", ".join(filter(None, words)),
         "layers": sum(not layer.children() for layer in trainer.model.layers.walk()),
         "parameters": sum(p.value.size for p in trainer.model.params.values()),
         "train_images": trainer.batches.images,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from checks.arrays import numbers
+from checks.arrays import assert_near, numbers
 from gpucnn.halves import named
 
 
@@ -38,12 +38,17 @@ class Half:
         """Return everything that 16 bits can be, infinities and NaNs as well."""
         return np.arange(2**16, dtype=np.uint16).view(self.dtype)
 
-    def assert_near(self, actual: np.ndarray, expected: np.ndarray, size: Any, roundings: float) -> None:
+    def assert_near(
+        self, actual: np.ndarray, expected: np.ndarray, size: Any, roundings: float, *, stored: bool = True
+    ) -> None:
         """Fail unless `actual` is what one rounding of a sum in float32 makes of the oracle's `expected`.
 
         size, roundings: as in `checks.arrays.assert_near`, of the sum. What is stored differs from it by `unit` times
-        its size, or by half of `smallest`.
+        its size, or by half of `smallest`; gradients of parameters are not stored as halves but stay float32.
         """
+        if not stored:
+            assert_near(actual, expected, np.float32, size, roundings)
+            return
         assert actual.dtype == self.dtype
         assert actual.shape == np.shape(expected)
         summed = roundings * np.finfo(np.float32).eps * np.asarray(size, np.float64)

@@ -20,7 +20,7 @@ from cushim.module import Module, Schedule
 from gpucnn import dispatch
 from gpucnn.backend import Device
 from gpucnn.cuda import launch, plans
-from gpucnn.cuda.sources import DTYPES, Kernel, compiled_for, files_of, source
+from gpucnn.cuda.sources import DTYPES, Kernel, compiled_for, files_of, kernels, source
 
 SCHEDULES = {
     "forward": Schedule(),
@@ -41,21 +41,37 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+class Kernels:
+    """All kernels for one dtype: those for every architecture compiled together, each of the others when asked for."""
+
+    def __init__(self, dtype: str, builds: Path) -> None:
+        self.dtype, self.builds = dtype, builds
+        found = compiled_for(dtype, architecture=0)
+        self.common = Module(source(files_of(found), dtype), list(found), builds)
+        self.others: dict[str, Module] = {}
+
+    def get_function(self, name: str) -> Any:
+        """Return the kernel of this name."""
+        kernel = kernels()[name]
+        if not kernel.architecture:
+            return self.common.get_function(name)
+        if name not in self.others:
+            self.others[name] = Module(source([kernel.file], self.dtype, [name]), [name], self.builds)
+        return self.others[name].get_function(name)
+
+
 @pytest.fixture(scope="session")
-def modules(builds: Path) -> dict[str, Module]:
+def modules(builds: Path) -> dict[str, Kernels]:
     """All kernels, compiled for each dtype that they say they are for."""
-
-    def compiled(dtype: str) -> Module:
-        found = compiled_for(dtype)
-        return Module(source(files_of(found), dtype), list(found), builds)
-
     with ThreadPoolExecutor() as pool:
-        return dict(zip(DTYPES, pool.map(compiled, DTYPES), strict=True))
+        return dict(zip(DTYPES, pool.map(lambda dtype: Kernels(dtype, builds), DTYPES), strict=True))
 
 
 @pytest.fixture(autouse=True)
-def plans_anew() -> None:
+def plans_anew() -> Iterator[None]:
     """Plans are rated once for each task; here, tests change what they depend on."""
+    plans.candidates.cache_clear()
+    yield
     plans.candidates.cache_clear()
 
 
@@ -75,7 +91,7 @@ def on_kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 def on_cpu(request: pytest.FixtureRequest) -> launch.Compiler:
     """Return what finds a kernel in its CPU build."""
-    modules: dict[str, Module] = request.getfixturevalue("modules")
+    modules: dict[str, Kernels] = request.getfixturevalue("modules")
     schedule = SCHEDULES[request.param]
     return lambda kernel, dtype: partial(modules[dtype].get_function(kernel.name), schedule=schedule)
 

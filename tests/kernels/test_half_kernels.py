@@ -10,7 +10,7 @@ from checks.arrays import assert_near, numbers
 from checks.convolutions import CASES, TILED, off_by_one
 from checks.halves import Half
 from checks.plans import forced
-from checks.probe import copied, some_floats, wrong_roundings
+from checks.probe import TOGETHER, copied, some_floats, wrong_roundings
 from checks.windows import Conv, conv
 from cushim.expected import reference, sizes
 
@@ -46,10 +46,7 @@ def tiles(request) -> Iterator[None]:
 def check(half: Half, operation, *given, roundings: int, **arguments) -> None:
     expected, size = (of(operation, *given, **arguments) for of in (reference, sizes))
     actual = operation(*given, **arguments)
-    if operation in SUMS:
-        assert_near(actual, expected, np.float32, size, roundings)
-    else:
-        half.assert_near(actual, expected, size, roundings)
+    half.assert_near(actual, expected, size, roundings, stored=operation not in SUMS)
 
 
 def check_passes(case: Conv, half: Half, placed=lambda x: x) -> None:
@@ -241,3 +238,5 @@ def test_instructions_do_what_stands_beside_them():
     x, y = copied(np)
     for size in range(3):
         np.testing.assert_array_equal(y[size], x)
+    for probe in TOGETHER:
+        np.testing.assert_array_equal(*probe(np))

@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 from checks.arrays import numbers
 from checks.calls import some_frames
-from checks.probe import copied, some_floats, wrong_roundings
+from checks.plans import forced
+from checks.probe import TOGETHER, copied, some_floats, wrong_roundings
 from cushim.expected import reference
 from cushim.module import KernelError, Module, Schedule
 
@@ -47,6 +48,7 @@ FOURS: dict[str, Any] = {"stride": 2, "padding": ((2, 1), (1, 0)), "groups": 2}
 F, U = numbers(6, (2, 9, 12, 40), (72, 3, 2, 20), dtype="float32")
 HF, HU = (array.astype(np.float16) for array in (F, U))
 DU = numbers(7, ops.conv2d_output_shape(F.shape, U.shape, **FOURS), dtype="float32")[0]
+HM, HN, DM = (a.astype(np.float16) for a in numbers(8, (1, 9, 8, 24), (72, 3, 2, 24), (1, 9, 9, 72), dtype="float32"))
 DEPTHWISE: dict[str, Any] = {"stride": 2, "padding": 1, "groups": 4}
 V = numbers(3, (8, 3, 3, 1), dtype="float32")[0]
 DV = numbers(4, ops.conv2d_output_shape(X.shape, V.shape, **DEPTHWISE), dtype="float32")[0]
@@ -140,11 +142,41 @@ def stored() -> list[Any]:
     return [half.view(np.uint16) % 64 for half in found]
 
 
+BANDED: dict[str, Any] = {"stride": (2, 1), "padding": ((1, 2), (0, 1)), "dilation": (1, 2)}
+BX, BW = numbers(11, (2, 15, 17, 16), (20, 3, 2, 16), dtype="float32")
+BY = numbers(12, ops.conv2d_output_shape(BX.shape, BW.shape, **BANDED), dtype="float32")[0]
+CX, CW, CY = numbers(13, (1, 7, 6, 3), (5, 3, 2, 3), (1, 5, 5, 5), dtype="float32")
+SLID: dict[str, Any] = {"stride": 2, "padding": ((1, 2), (1, 0)), "groups": 2}
+SX, SW = numbers(13, (2, 37, 20, 2), (2, 3, 3, 1), dtype="float32")
+SY = numbers(14, ops.conv2d_output_shape(SX.shape, SW.shape, **SLID), dtype="float32")[0]
+
+
+def by(plan: str, operation: Callable[..., Any], *given: Any, **arguments: Any) -> Run:
+    """Return what computes an operation by a plan."""
+
+    def run() -> list[Any]:
+        with plans.using(lambda task: plans.Plan.read(plan)):
+            return [operation(*given, **arguments)]
+
+    return run
+
+
 def probe() -> list[Any]:
     if "numpy" not in launch.compilers:
         x = np.arange(3 * 256 * 4, dtype=np.uint32).reshape(3, 256, 4)
-        return [np.zeros(3, np.int32), np.stack([x] * 3)]
+        return [np.zeros(4, np.int32), np.stack([x] * 3)]
     return [wrong_roundings(np, some_floats()), copied(np)[1]]
+
+
+def probe_together() -> list[Any]:
+    if "numpy" not in launch.compilers:
+        return [np.zeros(1)] * len(TOGETHER)
+    return [np.float64(found != expected).max(keepdims=True) for found, expected in (run(np) for run in TOGETHER)]
+
+
+def on_tensor_cores(operation: Callable[..., Any], *given: Any, **options: Any) -> list[Any]:
+    with forced("mma", m=64, n=64):
+        return [operation(*given, **options)]
 
 
 RUNS: dict[str, Run] = {
@@ -167,6 +199,29 @@ RUNS: dict[str, Run] = {
     "depthwise": lambda: [ops.conv2d(X, V, **DEPTHWISE)],
     "depthwise data": lambda: [ops.conv2d_backward_data(DV, V, X.shape, **DEPTHWISE)],
     "depthwise weight": lambda: [ops.conv2d_backward_weight(X, DV, V.shape, **DEPTHWISE)],
+    "band": by("band pixels=4 rows=3 columns=5", ops.conv2d, BX, BW, **BANDED),
+    "band by threes": by("band pixels=8 rows=5 columns=5", ops.conv2d, CX, CW),
+    "band data": by("band pixels=4 rows=4 columns=4", ops.conv2d_backward_data, CY, CW, CX.shape),
+    "band weight": by("band_weight rows=8 columns=16 pieces=1", ops.conv2d_backward_weight, BX, BY, BW.shape, **BANDED),
+    "band weight by threes": by("band_weight rows=2 columns=3 pieces=3", ops.conv2d_backward_weight, CX, CY, CW.shape),
+    "pointwise": by(
+        "pointwise 64x64", ops.conv2d, *numbers(15, (1, 17, 16, 12), (30, 1, 1, 12), dtype="float32"), stride=2
+    ),
+    "pointwise data": by(
+        "pointwise 64x64",
+        ops.conv2d_backward_data,
+        *numbers(16, (1, 7, 11, 20), (20, 1, 1, 5), dtype="float32"),
+        (1, 7, 11, 5),
+    ),
+    "pointwise weight": by(
+        "pointwise 64x64 pieces=3",
+        ops.conv2d_backward_weight,
+        *numbers(17, (1, 7, 11, 9), (1, 7, 11, 20), dtype="float32"),
+        (20, 1, 1, 9),
+    ),
+    "sliding": by("sliding height=10", ops.conv2d, SX, SW, **SLID),
+    "sliding data": by("sliding height=10", ops.conv2d_backward_data, SY, SW, SX.shape, **SLID),
+    "sliding weight": by("sliding height=4 pieces=2", ops.conv2d_backward_weight, SX, SY, SW.shape, **SLID),
     "max pool": max_pool,
     "mean pool": mean_pool,
     "softmax": lambda: [ops.softmax(SCORES), ops.softmax_backward(SCORES, SCORES)],
@@ -185,6 +240,14 @@ RUNS: dict[str, Run] = {
     "widen": lambda: [widened(HF)],
     "from the device": from_the_device,
     "probe": probe,
+    "probe together": probe_together,
+    "mma": lambda: on_tensor_cores(ops.conv2d, HM, HN, padding=1),
+    "mma data": lambda: on_tensor_cores(ops.conv2d_backward_data, DM, HN, HM.shape, padding=1),
+    "mma data singly": lambda: on_tensor_cores(ops.conv2d_backward_data, DU.astype(np.float16), HU, F.shape, **FOURS),
+    "mma weight": lambda: on_tensor_cores(ops.conv2d_backward_weight, HM, DM, HN.shape, padding=1),
+    "mma3": lambda: on_tensor_cores(ops.conv2d, F, U[:, :2], **FOURS),
+    "mma3 data": lambda: on_tensor_cores(ops.conv2d_backward_data, DU, U, F.shape, **FOURS),
+    "mma3 weight": lambda: on_tensor_cores(ops.conv2d_backward_weight, F, DU, U.shape, **FOURS),
     "sum rows": lambda: [sum_rows(X)],
     "finite": nonfinite,
     "gather": gathered,
@@ -217,6 +280,51 @@ class Mutant:
 
 
 MUTANTS = [
+    Mutant("conv2d_band", "h >= 0 && h < sight.height", "h < sight.height", "band"),
+    Mutant("conv2d_band", "band[pixel * t.pitch", "band[pixel * sight.depth", "band"),
+    Mutant("conv2d_band", "n0 + n < outputs ? from.weight(n0 + n, first + k)", "true ? from.weight(n, k)", "band"),
+    Mutant("conv2d_band", "    if (k > 0) __syncthreads();\n", "", "band"),
+    Mutant("conv2d_band", "    __syncthreads();\n    const Acc* own", "    const Acc* own", "band"),
+    Mutant("conv2d_band", "if (first >= apart || m >= count)", "if (m >= count)", "band"),
+    Mutant("conv2d_band", "min(t.rows, sight.rows - row)", "t.rows", "band"),
+    Mutant("conv2d_band", "if (n + e < exist) to[n + e]", "to[n + e]", "band by threes"),
+    Mutant("conv2d_band", "sight.depth % 4 == 0 && aligned<Vector<T, 4>>(image)", "true", "band by threes"),
+    Mutant("conv2d_band", "g.R - 1 - tap.high", "tap.high", "band data"),
+    Mutant("conv2d_band", "(output * g.R * g.S + tap) * g.C", "(output * g.R * g.S + tap) * g.K", "band data"),
+    Mutant("conv2d_band", "(g.S - 1) * g.dilation_w - g.left", "g.left", "band data"),
+    Mutant("conv2d_band_weight", "    __syncthreads();\n    bring_band", "    bring_band", "band weight"),
+    Mutant("conv2d_band_weight", "      if (m > 0) __syncthreads();\n", "", "band weight"),
+    Mutant("conv2d_band_weight", "      __syncthreads();\n      if (lane", "      if (lane", "band weight"),
+    Mutant("conv2d_band_weight", "n < g.K ? Acc(dy[", "true ? Acc(dy[", "band weight"),
+    Mutant("conv2d_band_weight", "l < lanes", "l < lanes - 1", "band weight"),
+    Mutant("conv2d_band_weight", "(blockIdx.y * g.K + n)", "n", "band weight by threes"),
+    Mutant(
+        "conv2d_band_weight", "= neighbours ? own * 4 + i : own + i * quads", "= own * 4 + i", "band weight by threes"
+    ),
+    Mutant(
+        "conv2d_band_weight", "++i) {  // the lanes' sums of one term\n    __syncthreads();", "++i) {", "band weight"
+    ),
+    Mutant("conv2d_pointwise", "out.row * g.stride_h", "out.row", "pointwise"),
+    Mutant("conv2d_pointwise", "m < rows ? pixel", "true ? pixel", "pointwise"),
+    Mutant("conv2d_pointwise", "n < g.K ? w", "true ? w", "pointwise"),
+    Mutant("conv2d_pointwise", "m < rows ? dy", "true ? dy", "pointwise data"),
+    Mutant("conv2d_pointwise", "k < end && column + i < columns", "k < end", "pointwise data"),
+    Mutant("conv2d_pointwise", "m0 + i < rows ? (m0 + i) * g.C", "true ? (m0 + i) * g.C", "pointwise data"),
+    Mutant("conv2d_pointwise", "int(blockIdx.z) * g.K", "0", "pointwise weight"),
+    Mutant("conv2d_pointwise", "k < end &&", "", "pointwise weight"),
+    Mutant("conv2d_depthwise_sliding", "if (own.n >= g.N) return;", "", "sliding"),
+    Mutant("conv2d_depthwise_sliding", "h >= 0 && h < g.H && at", "h < g.H && at", "sliding"),
+    Mutant("conv2d_depthwise_sliding", "done >= own.begin && column", "column", "sliding"),
+    Mutant("conv2d_depthwise_sliding", "min(begin + height, rows)", "begin + height", "sliding"),
+    Mutant("conv2d_depthwise_sliding", "sums[0][q][v] = 0;", "", "sliding"),
+    Mutant("conv2d_depthwise_sliding", "p < low + own.end && h >= 0", "h >= 0", "sliding data"),
+    Mutant("conv2d_depthwise_sliding", "(i - s + AHEAD) % STRIDE == 0", "true", "sliding data"),
+    Mutant("conv2d_depthwise_sliding", "left + i < g.W;", "true;", "sliding data"),
+    Mutant("conv2d_depthwise_sliding", "p < own.end && column", "column", "sliding weight"),
+    Mutant("conv2d_depthwise_sliding", "      __syncthreads();\n      if (lane", "      if (lane", "sliding weight"),
+    Mutant("conv2d_depthwise_sliding", "      __syncthreads();\n    }\n}", "    }\n}", "sliding weight"),
+    Mutant("conv2d_depthwise_sliding", "l < TEAMS", "l < TEAMS - 1", "sliding weight"),
+    Mutant("conv2d_depthwise_sliding", "(blockIdx.y * g.K + channel + v)", "(channel + v)", "sliding weight"),
     Mutant("conv2d", "if (i >= g.N * g.P * g.Q * g.K) return;", "", "conv2d"),
     Mutant("conv2d", "row < 0 || row >= g.H", "row < 0", "conv2d"),
     Mutant("conv2d", "column < 0 || column >= g.W", "column >= g.W", "conv2d"),
@@ -294,6 +402,33 @@ MUTANTS = [
     Mutant("probe", "return plain_float_to_float16(x);", "return plain_float_to_float16(x) + 1;", "probe"),
     Mutant("probe", "return plain_float_to_bfloat16(x);", "return __float_as_uint(x) >> 16;", "probe"),
     Mutant("probe", "await_copies();\n  __syncthreads();", "__syncthreads();", "probe"),
+    Mutant("probe_mma", "await_copies_but<2>();", "await_copies_but<3>();", "probe together"),
+    Mutant(
+        "conv2d_mma_forward",
+        "await_copies_but<Tile::STAGES - 2>",
+        "await_copies_but<Tile::STAGES - 1>",
+        "mma",
+        "float16",
+    ),
+    Mutant("conv2d_mma_forward", "    __syncthreads();\n    send", "    send", "mma", "float16"),
+    Mutant("conv2d_mma_forward", "from ? 16 : 0", "16", "mma", "float16"),
+    Mutant("conv2d_mma_forward", "exists ? at_row : -(1 << 30)", "at_row", "mma", "float16"),
+    Mutant(
+        "conv2d_mma_forward",
+        "    __syncwarp();\n#pragma unroll\n    for (int down",
+        "    for (int down",
+        "mma",
+        "float16",
+    ),
+    Mutant("conv2d_mma_forward", "  __syncthreads();\n  float* const held", "  float* const held", "mma", "float16"),
+    Mutant("conv2d_mma_backward_data", "first / 8 + (IS_A ? low : high)", "first / 8 + low", "mma data", "float16"),
+    Mutant("conv2d_mma_backward_data", "+ uint32(x)) >> shift", ") >> shift", "mma data", "float16"),
+    Mutant("conv2d_mma_backward_data", "whole_b = b.whole()", "whole_b = true", "mma data singly", "float16"),
+    Mutant("conv2d_mma_backward_weight", "position < end && row", "row", "mma weight", "float16"),
+    Mutant("conv2d_mma3_forward", "|| step == steps - 1", "", "mma3"),
+    Mutant("conv2d_mma3_forward", "product = 3 - Tile::PRODUCTS", "product = 1", "mma3"),
+    Mutant("conv2d_mma3_backward_data", "met - r * taps.by", "met", "mma3 data"),
+    Mutant("conv2d_mma3_backward_weight", "4 * (IS_A ? i / 2 : i % 2)", "4 * (i / 2)", "mma3 weight"),
     Mutant("conv2d_depthwise", "k / (g.K / g.C)", "k % g.C", "depthwise"),
     Mutant("conv2d_depthwise", "first = in.channel * outputs", "first = in.channel", "depthwise data"),
     Mutant("conv2d_depthwise", "tap / g.S, tap % g.S", "tap % g.S, tap % g.S", "depthwise weight"),
