@@ -10,6 +10,7 @@ import numpy as np
 
 from gpucnn.backend import Array, Device, Shape, to_numpy
 from gpucnn.errors import CheckpointError
+from gpucnn.halves import accumulator
 from gpucnn.layers.base import Builder, Layer, Parameter, refresh
 from gpucnn.layers.chain import Chain
 from gpucnn.ops.cast import narrowed, widened
@@ -83,7 +84,9 @@ class Model:
 
         train: the step under way; None when evaluating.
         """
-        scores, saved = self.layers.forward(narrowed(x, self.dtype), train=train)
+        if x.dtype == accumulator(self.dtype):  # images in float32, for a network of halves
+            x = narrowed(x, self.dtype)
+        scores, saved = self.layers.forward(x, train=train)
         return widened(scores), saved
 
     def backward(self, dscores: Array, saved: Any, scale: Array | None = None) -> None:

@@ -8,7 +8,7 @@ from checks.gradient import assert_gradient, spread
 from cushim import cupy_stand_in
 
 from gpucnn.backend import Device
-from gpucnn.errors import CheckpointError, DeviceError, ShapeError
+from gpucnn.errors import ArgumentError, CheckpointError, DeviceError, ShapeError
 from gpucnn.halves import named
 from gpucnn.layers.base import Layer
 from gpucnn.model import Model, infer
@@ -193,6 +193,16 @@ def test_a_whole_network_is_pytorchs(torch, rng):
         grad = tensors[path].grad
         grad = (grad.permute(0, 2, 3, 1) if grad.ndim == 4 else grad).numpy()
         np.testing.assert_allclose(p.grad, grad, rtol=1e-9, atol=1e-10, err_msg=path)
+
+
+def test_images_in_float32_are_rounded_for_a_network_of_halves_and_no_others(rng):
+    model = Model([Layer.registry["flatten"](), Layer.registry["dense"](2)], (2, 2, 1), dtype=np.float16)
+    x = rng.standard_normal((3, 2, 2, 1)).astype(np.float32)
+    scores = model.forward(x)[0]
+    assert scores.dtype == np.float32
+    np.testing.assert_array_equal(scores, model.forward(x.astype(np.float16))[0])
+    with pytest.raises(ArgumentError, match=r"dtypes differ \(x float64, w float16\)"):
+        model.forward(x.astype(np.float64))
 
 
 def test_bfloat16_on_an_old_cupy_is_refused(monkeypatch):
