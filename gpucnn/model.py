@@ -10,6 +10,7 @@ import numpy as np
 
 from gpucnn.backend import Array, Device, Shape, to_numpy
 from gpucnn.errors import CheckpointError
+from gpucnn.halves import accumulator
 from gpucnn.layers.base import Builder, Layer, Parameter, refresh
 from gpucnn.layers.chain import Chain
 from gpucnn.ops.cast import narrowed, widened
@@ -64,6 +65,7 @@ class Model:
         device: Device = Device("cpu"),  # noqa: B008 - frozen
     ) -> None:
         self.layers, self.input_shape, self.dtype, self.device = Chain(layers), input_shape, np.dtype(dtype), device
+        device.require(dtype)
         self.output_shape = self.layers.output_shape(input_shape)
         self.layers.build(input_shape, Builder(seed, self.dtype, device))
 
@@ -82,7 +84,9 @@ class Model:
 
         train: the step under way; None when evaluating.
         """
-        scores, saved = self.layers.forward(narrowed(x, self.dtype), train=train)
+        if x.dtype == accumulator(self.dtype):  # images in float32, for a network of halves
+            x = narrowed(x, self.dtype)
+        scores, saved = self.layers.forward(x, train=train)
         return widened(scores), saved
 
     def backward(self, dscores: Array, saved: Any, scale: Array | None = None) -> None:

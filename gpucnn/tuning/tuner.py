@@ -19,6 +19,7 @@ from gpucnn.backend import Array, Device, Shape
 from gpucnn.cuda import plans
 from gpucnn.cuda.machine import nominal
 from gpucnn.cuda.plans import Plan, Task
+from gpucnn.halves import accumulator, named
 from gpucnn.tuning.cache import Cache, Table, Tuned
 from gpucnn.tuning.clock import Clock, Timer
 
@@ -111,13 +112,19 @@ class Tuner:
         room = int(SHARE * self._clock.free_bytes / max(1.0, task.bytes))
         count = max(1, min(MOST_SETS, wanted, room))
         return [
-            {name: self._numbers(seed, shape, task.dtype) for name, shape in shapes(task).items()}
+            {name: self._numbers(seed, shape, dtype_of(name, task)) for name, shape in shapes(task).items()}
             for seed in range(count)
         ]
 
-    def _numbers(self, seed: int, shape: Shape, dtype: str) -> Array:
+    def _numbers(self, seed: int, shape: Shape, dtype: np.dtype) -> Array:
         numbers = np.random.default_rng(seed).standard_normal(min(NUMBERS, math.prod(shape)), np.float32)
         return self._device.asarray(np.resize(numbers, shape), dtype)
+
+
+def dtype_of(name: str, task: Task) -> np.dtype:
+    """Return the dtype of one of a task's arrays: gradients of weights are float32 where all others are halves."""
+    dtype: np.dtype = named(task.dtype)
+    return accumulator(dtype) if name == "dw" else dtype
 
 
 def shapes(task: Task) -> dict[str, Shape]:

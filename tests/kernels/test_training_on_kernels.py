@@ -94,7 +94,7 @@ def test_float32_too(cuda, folder):
         np.testing.assert_allclose(weights[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("precision", ["bf16", pytest.param("fp16", marks=pytest.mark.exhaustive)])
 def test_halves_too(cuda, folder, precision):
     """Layer by layer within the rounding of halves, the losses of two steps, and a run from beginning to end."""
     experiment = config.load(CONFIG | {"precision": precision})
