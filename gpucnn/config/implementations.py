@@ -39,7 +39,7 @@ def computing(experiment: Experiment) -> Iterator[None]:
     """Choose implementations as the experiment says while entered."""
     with ExitStack() as stack:
         stack.enter_context(using(experiment.impl))
-        stack.enter_context(numerics.using(experiment.numerics))
+        stack.enter_context(numerics.using("tf32" if experiment.precision == "tf32" else experiment.numerics))
         if experiment.threads != "auto":
             stack.enter_context(threads.limited(experiment.threads))
         yield
@@ -50,10 +50,20 @@ def by_what(experiment: Experiment, device: Device) -> str:
     if device.kind != "cpu":
         return ""
     count = plural(threads.threads() if experiment.threads == "auto" else experiment.threads, "thread")
-    if experiment.impl == "reference" or experiment.precision != "float32":
+    if experiment.impl == "reference" or experiment.precision == "float64":
         return count
     version = None if compiled.problem() else compiled.version()
     return f"{count}, numba {version}" if version else f'{count}, NumPy only: pip install "gpucnn[cpu]" is faster'
+
+
+def stored_as(experiment: Experiment, device: Device) -> str:
+    """Return in words what a precision means that is not one type for all; nothing for float32 and float64."""
+    match experiment.precision:
+        case "tf32":
+            return "tf32" if device.kind != "cpu" else "tf32, which is float32 on the CPU"
+        case "bf16" | "fp16":
+            return f"{experiment.precision}, weights in float32"
+    return ""
 
 
 def implementations(experiment: Experiment, device: Device) -> list[Choice]:
@@ -73,9 +83,8 @@ class Rehearsal:
     def __init__(self, experiment: Experiment, device: Device) -> None:
         self._experiment, self._device = experiment, device
         self._shape = experiment.data.dataset.build().info().shape
-        dtype = np.dtype(experiment.precision)
         layers = [spec.build() for spec in experiment.model]
-        self.model = Model(layers, self._shape, seed=experiment.seed, dtype=dtype, device=device)
+        self.model = Model(layers, self._shape, seed=experiment.seed, dtype=experiment.dtype, device=device)
         self.loss, self.optimizer = experiment.loss.build(), experiment.optimizer.build()
         self.optimizer.build(self.model.params)
 
@@ -97,7 +106,7 @@ class Rehearsal:
 def _batch(experiment: Experiment, shape: Shape, device: Device) -> tuple[Array, Array, list[Choice]]:
     """Return a batch, gathered on the device where the experiment's are; and where not, why."""
     images, labels = np.zeros((IMAGES, *shape), np.uint8), np.zeros(IMAGES, np.int64)
-    dtype, augment = np.dtype(experiment.precision), [spec.build() for spec in experiment.data.augment]
+    dtype, augment = experiment.dtype, [spec.build() for spec in experiment.data.augment]
     why = without_frames(augment, shape) if experiment.data.on_device else "data.on_device is false"
     if device.kind == "cpu" or why:
         choices = [] if device.kind == "cpu" else [Choice("gather", "the host", why, 1)]

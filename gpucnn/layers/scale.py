@@ -6,6 +6,7 @@ from typing import Any
 
 from gpucnn.backend import Array, Shape
 from gpucnn.layers.base import Builder, Layer
+from gpucnn.ops.cast import narrowed, widened
 from gpucnn.ops.sums import sum_rows
 from gpucnn.random import Step
 
@@ -28,17 +29,17 @@ class Scale(Layer, name="scale"):
 
     def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
         """Return y; backward needs x."""
-        return x * self.params["gamma"].value + self.params["beta"].value, x
+        y = widened(x) * self.params["gamma"].value + self.params["beta"].value
+        return narrowed(y, x.dtype), x
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return dx, and add dgamma and dbeta."""
         self.backward_params(dy, saved)
-        dx: Array = dy * self.params["gamma"].value
-        return dx
+        return narrowed(widened(dy) * self.params["gamma"].value, dy.dtype)
 
     def backward_params(self, dy: Array, saved: Any) -> None:
         """Add dgamma and dbeta."""
-        self.params["gamma"].accumulate(sum_rows(dy * saved))
+        self.params["gamma"].accumulate(sum_rows(widened(dy) * widened(saved)))
         self.params["beta"].accumulate(sum_rows(dy))
 
     def flops(self, shape: Shape) -> int:

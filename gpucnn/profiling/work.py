@@ -110,11 +110,11 @@ def _bytes(part: Part, owner: Any, arguments: tuple[Any, ...], result: Any) -> i
     params = list(owner.params.values()) if isinstance(owner, Layer) else []
     gradients = 0
     if part.what == FORWARD:
-        arguments = (*arguments, [p.value for p in params])
+        arguments = (*arguments, [p.operand for p in params])
     elif part.what in (WEIGHT, BOTH):
         gradients = sum(p.value.nbytes for p in params)
     elif params:
-        arguments = (arguments[0], [p.value for p in params if p.decay])
+        arguments = (arguments[0], [p.operand for p in params if p.decay])
     read, written = _sizes(arguments), _sizes(result)
     new = gradients + sum(size for address, size in written.items() if address not in read)
     return new and new + sum(read.values())
@@ -131,8 +131,10 @@ def _container_bytes(part: Part, container: Container, arguments: tuple[Any, ...
 
 
 def _update_bytes(optimizer: Optimizer, params: Iterable[Parameter]) -> int:
-    """Return the bytes of an update: gradients are read, weights and slots read and written."""
-    return sum(p.value.nbytes for p in params) * (1 + 2 * (1 + len(optimizer.slots)))
+    """Return the bytes of an update: gradients are read, weights and slots read and written, half copies made."""
+    weights = list(params)
+    copies = sum(p.value.nbytes + p.half.nbytes for p in weights if p.half is not None)
+    return sum(p.value.nbytes for p in weights) * (1 + 2 * (1 + len(optimizer.slots))) + copies
 
 
 def _sizes(value: Any) -> dict[int, int]:

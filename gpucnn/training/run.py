@@ -17,6 +17,7 @@ from gpucnn.cuda import plans
 from gpucnn.data.normalize import Normalize, scaled
 from gpucnn.errors import ArgumentError, CheckpointError, RunError
 from gpucnn.files import read_json
+from gpucnn.halves import accumulator
 from gpucnn.losses.base import Loss
 from gpucnn.model import Model
 from gpucnn.training.checkpoint import Checkpoint, Progress
@@ -105,15 +106,15 @@ class Run:
         return [row for row in read_lines(self.path / "metrics.jsonl") if row["kind"] == "epoch"]
 
     def predict(self, x: Any) -> Array:
-        """Return the probability of each class for each image: (N, classes), in the run's precision, rows sum to 1.
+        """Return the probability of each class for each image: (N, classes), float32 or float64, rows sum to 1.
 
         x: raw images, normalised in here: (N, H, W, C), or one image (H, W, C), which gives one row; without C
         where there is one channel. Values as in the training data, see `gpucnn.training.images.as_images`.
         Raises ShapeError or ArgumentError where they are not.
         """
         images = as_images(x, self.checkpoint.input_shape, self.checkpoint.image_dtype)
-        size, dtype = self._part or self.config.data.batch_size, np.dtype(self.config.precision)
-        rows = [np.empty((0, len(self.classes)), dtype)]
+        size, dtype = self._part or self.config.data.batch_size, self.config.dtype
+        rows = [np.empty((0, len(self.classes)), accumulator(dtype))]
         for start in range(0, len(images), size):
             batch = images[start : start + size]
             ready = self._normalize.apply(batch, dtype) if self._normalize else scaled(batch, dtype)

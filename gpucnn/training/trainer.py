@@ -32,6 +32,7 @@ from gpucnn.training.observer import Observer
 from gpucnn.training.parts import ExperimentData, build_model
 from gpucnn.training.resume import restore_state
 from gpucnn.training.run_folder import RunFolder
+from gpucnn.training.scaling import LossScale
 from gpucnn.training.signals import Interrupted, Interrupts
 from gpucnn.training.stopping import improves, stops
 from gpucnn.tuning.choices import choices
@@ -66,6 +67,7 @@ class Trainer:
         self.gradients = Gradients(self.model, self.loss, micro_batch, self._tell)
         self.optimizer = experiment.optimizer.build()
         self.optimizer.build(self.model.params)
+        self.scaling = LossScale(device) if experiment.precision == "fp16" else None
         self.progress = Progress()
         self.observer = Observer()
         self.choices = choices(experiment.plans, device, restored.plans if restored else {}, self._tell)
@@ -74,6 +76,8 @@ class Trainer:
         if restored:
             self.model.load(restored.weights)
             restore_state(self.optimizer, restored.optimizer, device)
+            if self.scaling:
+                self.scaling.load(restored.scaling)
             self.progress = replace(restored.progress)
 
     @_by_its_plans
@@ -118,12 +122,15 @@ class Trainer:
         """Update the weights by one batch; return its loss and how many of its images were classified right."""
         step = Step(self.experiment.seed, self.progress.step)
         statistics = {path: array.copy() for path, array in self.model.state.items()}
-        value, correct = self.gradients.compute(x, labels, step)
+        value, correct = self.gradients.compute(x, labels, step, self.scaling.scale if self.scaling else None)
         if not math.isfinite(value):
             raise self._diverged(f"the loss is {value}", x, step, statistics)
-        if not all_finite(gradients(self.model.params).values()):
+        if self.scaling.lost(step.index) if self.scaling else not all_finite(gradients(self.model.params).values()):
             raise self._diverged("a gradient is not finite", x, step, statistics)
-        self.optimizer.update(self.model.params, lr=lr, step=step.index)
+        if self.scaling:
+            self.scaling.update(self.optimizer, self.model.params, lr=lr, step=step.index)
+        else:
+            self.optimizer.update(self.model.params, lr=lr, step=step.index)
         return value, correct
 
     def finish_epoch(self) -> None:
@@ -132,7 +139,7 @@ class Trainer:
         found = None
         if self.validation:
             found = self.evaluate(self.validation)
-        row = epoch_row(p, self.learning_rate(p.step - 1), found)
+        row = epoch_row(p, self.learning_rate(p.step - 1), found, self.scaling)
         improved = found is not None and improves(found, p, training.early_stopping)
         p.next_epoch()
         self.metrics.add("epoch", row)
@@ -143,6 +150,8 @@ class Trainer:
         if isinstance(training.checkpoint_every, int) and p.epoch % training.checkpoint_every == 0:
             self.save()
         self.observer.epoch_finished(row)
+        if self.scaling and (news := self.scaling.news()):
+            self.observer.message(news)
 
     @_by_its_plans
     def evaluate(self, loader: Loader) -> Evaluation:
@@ -165,6 +174,7 @@ class Trainer:
         return Checkpoint(
             weights=self.model.arrays(),
             optimizer={key: to_numpy(array) for key, array in self.optimizer.state.items()},
+            scaling=self.scaling.arrays() if self.scaling else {},
             progress=replace(self.progress),
             config=self.experiment.dump(),
             classes=self.data.info.classes,

@@ -12,6 +12,7 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from gpucnn.backend import Array, Device, Shape
 from gpucnn.cuda import plans
 from gpucnn.cuda.machine import nominal
 from gpucnn.cuda.plans import Plan, Task
+from gpucnn.halves import accumulator, named
 from gpucnn.tuning.cache import Cache, Table, Tuned
 from gpucnn.tuning.clock import Clock, Timer
 
@@ -111,11 +113,11 @@ class Tuner:
         room = int(SHARE * self._clock.free_bytes / max(1.0, task.bytes))
         count = max(1, min(MOST_SETS, wanted, room))
         return [
-            {name: self._numbers(seed, shape, task.dtype) for name, shape in shapes(task).items()}
+            {name: self._numbers(seed, shape, dtype_of(task, name)) for name, shape in shapes(task).items()}
             for seed in range(count)
         ]
 
-    def _numbers(self, seed: int, shape: Shape, dtype: str) -> Array:
+    def _numbers(self, seed: int, shape: Shape, dtype: Any) -> Array:
         numbers = np.random.default_rng(seed).standard_normal(min(NUMBERS, math.prod(shape)), np.float32)
         return self._device.asarray(np.resize(numbers, shape), dtype)
 
@@ -128,6 +130,12 @@ def shapes(task: Task) -> dict[str, Shape]:
         "backward_data": {"dy": y, "w": w, "dx": x},
         "backward_weight": {"x": x, "dy": y, "dw": w},
     }[task.which]
+
+
+def dtype_of(task: Task, name: str) -> Any:
+    """Return the dtype of one of a task's arrays: gradients of weights are kept as sums are carried."""
+    dtype = named(task.dtype)
+    return accumulator(dtype) if name == "dw" else dtype
 
 
 def _seconds(timers: dict[Plan, Timer]) -> dict[Plan, float]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks.halves import HALVES, Half, to_bfloat16
+from checks.halves import HALVES, Half
 from cushim.build import unavailable
 from cushim.module import Module, Schedule
 
@@ -83,31 +83,9 @@ def on_cpu(request: pytest.FixtureRequest) -> launch.Compiler:
 
 
 @pytest.fixture(params=["float16", "bfloat16"])
-def half(request: pytest.FixtureRequest, on_kernels: None, monkeypatch: pytest.MonkeyPatch) -> Half:
-    """While in use with `on_kernels`, arrays of `half.dtype` are stored as this half precision."""
-    if request.param == "bfloat16":  # NumPy has none: arrays are float32 until a kernel is launched
-        monkeypatch.setitem(launch.compilers, "numpy", storing_bfloat16(launch.compilers["numpy"]))
+def half(request: pytest.FixtureRequest) -> Half:
+    """Each of the half precisions."""
     return HALVES[request.param]
-
-
-def storing_bfloat16(compiler: launch.Compiler) -> launch.Compiler:
-    """Return what launches kernels for bfloat16 where those for float32 are asked for; arrays are rounded for them."""
-
-    def compiled(kernel: Kernel, dtype: str) -> launch.Launcher:
-        assert dtype == "float32"
-        run = compiler(kernel, "bfloat16")
-
-        def launcher(grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...], *, shared_mem: int) -> None:
-            stored = [p.type == "T" and isinstance(a, np.ndarray) for p, a in zip(kernel.parameters, args, strict=True)]
-            given = tuple(to_bfloat16(a) if half else a for a, half in zip(args, stored, strict=True))
-            run(grid, block, given, shared_mem=shared_mem)
-            for parameter, full, bits, half in zip(kernel.parameters, args, given, stored, strict=True):
-                if half and not parameter.const:
-                    full[...] = (bits.astype(np.uint32) << 16).view(np.float32)
-
-        return launcher
-
-    return compiled
 
 
 def on_gpu() -> launch.Compiler:

@@ -26,6 +26,7 @@ from cushim.module import KernelError, Module, Schedule
 from gpucnn import dispatch, ops
 from gpucnn.cuda import launch, plans, sums
 from gpucnn.cuda.sources import kernels, source
+from gpucnn.ops.cast import store, widened
 from gpucnn.ops.finite import count_nonfinite
 from gpucnn.ops.sums import sum_rows
 from gpucnn.ops.update import adagrad_update, adam_update, sgd_update
@@ -111,15 +112,22 @@ def gathered() -> list[Any]:
     return list(ops.gather(images, np.arange(9), indices, frames, *numbers(9, (3,), (3,), dtype="float32")))
 
 
+def dropped() -> list[Any]:
+    y, kept = ops.dropout(SCORES, 0.4, Stream(3, "mutant", 2))
+    return [y, kept, ops.dropout_backward(SCORES, kept, 0.4)]
+
+
 def nonfinite() -> list[Any]:
     """Of a short array and one of several chunks."""
     long = np.repeat([0.0, np.nan, 1.0, np.inf], [2000, 80, 20, 3]).astype(np.float32)
     return [count_nonfinite(np.ones(3, np.float32), long)]
 
 
-def parts_rounded(parts: np.ndarray, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Return parts in a dtype, by the kernel that adds them or, where there is none, by NumPy."""
-    return sums.add_parts(parts, shape, dtype) if "numpy" in launch.compilers else parts[0].astype(dtype)
+def stored() -> list[Any]:
+    """Of a short array and one of several chunks, as halves: their last bits, in which most of rounding shows."""
+    found = [np.full(3, np.nan, np.float16), np.full(RAW.shape, np.nan, np.float16)]
+    store([np.ones(3, np.float32), RAW], found, np.array([0.5], np.float32))
+    return [half.view(np.uint16) % 64 for half in found]
 
 
 def probe() -> list[Any]:
@@ -141,7 +149,6 @@ RUNS: dict[str, Run] = {
     "tiles weight": lambda: [ops.conv2d_backward_weight(F, DU, U.shape, **FOURS)],
     "halves": lambda: [ops.conv2d(HF[:1, :3, :4, 20:], HU[:3], padding=1)],
     "halves by tiles": lambda: [ops.conv2d(HF, HU, **FOURS)],
-    "halves weight": lambda: [ops.conv2d_backward_weight(HF, DU.astype(np.float16), HU.shape, **FOURS)],
     "tiles weight by threes": lambda: [
         ops.conv2d_backward_weight(
             *numbers(9, (1, 6, 5, 3), (1, 5, 5, 17), dtype="float32"), (17, 2, 3, 3), padding=((0, 0), (1, 1))
@@ -159,12 +166,13 @@ RUNS: dict[str, Run] = {
     "batch norm": batch_norm,
     "gelu": lambda: [ops.gelu(X), ops.gelu_backward(X, X, X)],
     "add": lambda: [ops.add(SCORES, SCORES[::-1].copy())],
-    "dropout": lambda: list(ops.dropout(SCORES, 0.4, Stream(3, "mutant", 2))),
+    "dropout": dropped,
     "sgd": lambda: steps(sgd_update, 1, lr=0.1, momentum=0.9, decay=0.1, nesterov=True),
     "adam": lambda: steps(adam_update, 2, lr=0.1, step=3, beta1=0.9, beta2=0.99, eps=0.1, decay=0.1, decoupled=False),
     "adagrad": lambda: steps(adagrad_update, 1, lr=0.1, eps=0.1, decay=0.1),
+    "store": stored,
+    "widen": lambda: [widened(HF)],
     "from the device": from_the_device,
-    "rounding": lambda: [parts_rounded(RAW[None], RAW.shape, np.float16).view(np.uint16) % 64],  # the last bits
     "probe": probe,
     "sum rows": lambda: [sum_rows(X)],
     "finite": nonfinite,
@@ -253,9 +261,6 @@ MUTANTS = [
         "halves by tiles",
         "float16",
     ),
-    Mutant(
-        "sums", "sum += parts[j * count + i]", "sum = Acc(T(sum + parts[j * count + i]))", "halves weight", "float16"
-    ),
     Mutant("conv2d_tiled", "whole = aligned<Quad>(out + row)", "whole = true", "tiles by threes"),
     Mutant("conv2d_tiled", "whole && n + 3 < columns", "whole && n < columns", "tiles by threes"),
     Mutant("conv2d_tiled", "bias && n < columns", "bias", "tiles by threes"),
@@ -269,8 +274,12 @@ MUTANTS = [
         "__syncthreads();\n      a.end(as[now ^ 1]), b.end(bs[now ^ 1]);",
         "tiles weight",
     ),
-    Mutant("sums", "rest >> 13 & 1", "0", "rounding", "float16"),
-    Mutant("sums", "rest < 0x38800000u", "rest < 0x38000000u", "rounding", "float16"),
+    Mutant("cast", "rest >> 13 & 1", "0", "store", "float16"),
+    Mutant("cast", "rest < 0x38800000u", "rest < 0x38000000u", "store", "float16"),
+    Mutant("cast", "value[i] * factor", "value[i]", "store", "float16"),
+    Mutant("cast", "stored[chunk.array]", "stored[0]", "store", "float16"),
+    Mutant("cast", "i < chunk.end", "i <= chunk.end", "store", "float16"),
+    Mutant("cast", "if (i < count) y", "y", "widen", "float16"),
     Mutant("probe", "return plain_float_to_float16(x);", "return plain_float_to_float16(x) + 1;", "probe"),
     Mutant("probe", "return plain_float_to_bfloat16(x);", "return __float_as_uint(x) >> 16;", "probe"),
     Mutant("probe", "await_copies();\n  __syncthreads();", "__syncthreads();", "probe"),
@@ -302,6 +311,8 @@ MUTANTS = [
     Mutant("add", "if (i < count) y", "y", "add"),
     Mutant("dropout", "i < 0 || i >= count", "i < 0", "dropout"),
     Mutant("dropout", "drawn.word[j]", "drawn.word[3 - j]", "dropout"),
+    Mutant("dropout", "(kept[i] ? scale : Acc(0)));\n  }", "Acc(kept[i]));\n  }", "dropout"),
+    Mutant("dropout", "if (i < count) dx", "dx", "dropout"),
     Mutant("update", "g + momentum * v", "g + v", "sgd"),
     Mutant("update", "sqrt(s) / root + eps", "sqrt(s + eps) / root", "adam"),
     Mutant("update", "chunk.flag ? decay", "true ? decay", "sgd"),
@@ -341,7 +352,7 @@ MUTANTS = [
         "gather", "int k = changes - 1; k >= 0 && !covered; --k", "int k = 0; k < changes && !covered; ++k", "gather"
     ),
     Mutant("gather", "[n * changes + k]", "[k]", "gather"),
-    Mutant("gather", "shift ? scaled + Acc(shift[channel])", "false ? scaled", "gather"),
+    Mutant("gather", "shift ? scaled + shift[channel]", "false ? scaled", "gather"),
     Mutant("finite", "atomicAdd(total, found)", "*total += found", "finite"),
     Mutant("finite", "i < chunk.end", "i <= chunk.end", "finite"),
     Mutant("finite", "arrays[chunk.array]", "arrays[0]", "finite"),
