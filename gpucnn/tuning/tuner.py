@@ -20,6 +20,7 @@ from gpucnn.backend import Array, Device, Shape
 from gpucnn.cuda import plans
 from gpucnn.cuda.machine import nominal
 from gpucnn.cuda.plans import Plan, Task
+from gpucnn.errors import DeviceError
 from gpucnn.halves import accumulator, named
 from gpucnn.tuning.cache import Cache, Table, Tuned
 from gpucnn.tuning.clock import Clock, Timer
@@ -97,6 +98,7 @@ class Tuner:
                 _require_near(task, _widened(result), expected)
             except Exception as error:  # whatever a kernel or CUDA raises: another plan computes the task
                 failed[str(plan)] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                _require_sound(task, plan, timers[tried[0]], failed[str(plan)])
             else:
                 timers[plan] = timer
         return timers, failed
@@ -148,6 +150,17 @@ def _seconds(timers: dict[Plan, Timer]) -> dict[Plan, float]:
         for plan in (*running[first:], *running[:first]):
             times[plan].append(timers[plan]())
     return {plan: median(found) for plan, found in times.items()}
+
+
+def _require_sound(task: Task, plan: Plan, default: Timer, why: str) -> None:
+    """Raise DeviceError where the default plan, which worked, does so no more after another one failed."""
+    try:
+        default()
+    except Exception:
+        raise DeviceError(
+            f"{task}: plan {plan} left the device unusable for this process ({why}): that is a mistake in its kernel; "
+            "please report it. What was measured before is kept"
+        ) from None
 
 
 def _require_near(task: Task, result: Array, expected: Array) -> None:
