@@ -37,6 +37,8 @@ def tune(
     from gpucnn.resources import find_config
 
     experiment, target = load(find_config(config), overrides or ()), Device.named(device)
+    if experiment.plans == "default":
+        typer.echo("plans is default: runs of this config will not use what is found", err=True)
     began = time.perf_counter()
     with status() as tell:
         rows, path = tuned(experiment, target, again=again, tell=tell, warn=lambda text: typer.echo(text, err=True))

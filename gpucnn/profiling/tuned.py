@@ -11,6 +11,7 @@ from gpucnn.backend import Device
 from gpucnn.config.experiment import Experiment
 from gpucnn.cuda.plans import Task
 from gpucnn.errors import ArgumentError
+from gpucnn.halves import named
 from gpucnn.profiling.peaks import Peaks, measured
 from gpucnn.profiling.seams import Part
 from gpucnn.profiling.tasks import tasks
@@ -97,7 +98,7 @@ def tuned(
     cache, wanted = Cache(identity(device), warn), [task for _, task in found]
     before = {} if again else cache.read()
     tell("measuring what the device can do")
-    peaks = measured(device, wanted[0].dtype)
+    peaks = measured(device, named(wanted[0].dtype))
     table = Tuner(device, clock(device), tell).tune(wanted, cache, again=again)
     rows = [Row(part, task, table[str(task)], peaks, is_new=str(task) not in before) for part, task in found]
     return rows, cache.path

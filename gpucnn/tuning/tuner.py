@@ -12,6 +12,7 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from gpucnn.backend import Array, Device, Shape
 from gpucnn.cuda import plans
 from gpucnn.cuda.machine import nominal
 from gpucnn.cuda.plans import Plan, Task
+from gpucnn.errors import DeviceError
 from gpucnn.halves import accumulator, named
 from gpucnn.tuning.cache import Cache, Table, Tuned
 from gpucnn.tuning.clock import Clock, Timer
@@ -96,6 +98,7 @@ class Tuner:
                 _require_near(task, _widened(result), expected)
             except Exception as error:  # whatever a kernel or CUDA raises: another plan computes the task
                 failed[str(plan)] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                _require_sound(task, plan, timers[tried[0]], failed[str(plan)])
             else:
                 timers[plan] = timer
         return timers, failed
@@ -112,19 +115,13 @@ class Tuner:
         room = int(SHARE * self._clock.free_bytes / max(1.0, task.bytes))
         count = max(1, min(MOST_SETS, wanted, room))
         return [
-            {name: self._numbers(seed, shape, dtype_of(name, task)) for name, shape in shapes(task).items()}
+            {name: self._numbers(seed, shape, dtype_of(task, name)) for name, shape in shapes(task).items()}
             for seed in range(count)
         ]
 
-    def _numbers(self, seed: int, shape: Shape, dtype: np.dtype) -> Array:
+    def _numbers(self, seed: int, shape: Shape, dtype: Any) -> Array:
         numbers = np.random.default_rng(seed).standard_normal(min(NUMBERS, math.prod(shape)), np.float32)
         return self._device.asarray(np.resize(numbers, shape), dtype)
-
-
-def dtype_of(name: str, task: Task) -> np.dtype:
-    """Return the dtype of one of a task's arrays: gradients of weights are float32 where all others are halves."""
-    dtype: np.dtype = named(task.dtype)
-    return accumulator(dtype) if name == "dw" else dtype
 
 
 def shapes(task: Task) -> dict[str, Shape]:
@@ -137,6 +134,12 @@ def shapes(task: Task) -> dict[str, Shape]:
     }[task.which]
 
 
+def dtype_of(task: Task, name: str) -> Any:
+    """Return the dtype of one of a task's arrays: gradients of weights are kept as sums are carried."""
+    dtype = named(task.dtype)
+    return accumulator(dtype) if name == "dw" else dtype
+
+
 def _seconds(timers: dict[Plan, Timer]) -> dict[Plan, float]:
     """Return the median of each plan's times: of all rounds, or of the first where it is hopeless."""
     times = {plan: [timer()] for plan, timer in timers.items()}
@@ -147,6 +150,17 @@ def _seconds(timers: dict[Plan, Timer]) -> dict[Plan, float]:
         for plan in (*running[first:], *running[:first]):
             times[plan].append(timers[plan]())
     return {plan: median(found) for plan, found in times.items()}
+
+
+def _require_sound(task: Task, plan: Plan, default: Timer, why: str) -> None:
+    """Raise DeviceError where the default plan, which worked, does so no more after another one failed."""
+    try:
+        default()
+    except Exception:
+        raise DeviceError(
+            f"{task}: plan {plan} left the device unusable for this process ({why}): that is a mistake in its kernel; "
+            "please report it. What was measured before is kept"
+        ) from None
 
 
 def _require_near(task: Task, result: Array, expected: Array) -> None:

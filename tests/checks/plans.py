@@ -15,6 +15,7 @@ from checks.halves import HALVES
 from gpucnn import dispatch, ops
 from gpucnn.cuda import plans
 from gpucnn.cuda.plans import Plan, Task
+from gpucnn.halves import accumulator
 from gpucnn.tuning.tuner import RESULTS, shapes
 
 
@@ -42,9 +43,19 @@ def inputs(task: Task) -> dict[str, np.ndarray]:
 def computed(task: Task, plan: Plan) -> np.ndarray:
     """Return what a plan makes of a task's `inputs`, by whatever computes NumPy arrays now."""
     given = inputs(task)
-    result = np.full(shapes(task)[RESULTS[task.which]], np.nan, next(iter(given.values())).dtype)
+    dtype = next(iter(given.values())).dtype
+    result = np.full(_shape(task), np.nan, accumulator(dtype) if _is_widened(task) else dtype)
     plans.families()[plan.family].run(plan, task, {**given, RESULTS[task.which]: result})
     return result
+
+
+def _shape(task: Task) -> tuple[int, ...]:
+    return shapes(task)[RESULTS[task.which]]
+
+
+def _is_widened(task: Task) -> bool:
+    """Return whether a result is kept as sums are carried: a gradient of weights."""
+    return task.which == "backward_weight"
 
 
 def operation(task: Task, given: Sequence[Any]) -> Any:
@@ -77,7 +88,7 @@ def allowed(task: Task, right: Any, size: Any) -> Any:
     by_operands = {"exact": 0.0, "fast": 2.0**-20, "tf32": 2.0**-10 * 1.01}[task.numerics]
     eps = np.finfo(np.float64 if task.dtype == "float64" else np.float32).eps
     summed = (by_operands * (task.dtype == "float32") + (terms + 2) * eps) * size
-    if task.dtype in HALVES:
+    if task.dtype in HALVES and not _is_widened(task):
         half = HALVES[task.dtype]
         return summed + half.unit * (abs(right) + summed) + half.smallest / 2
     return summed

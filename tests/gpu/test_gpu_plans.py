@@ -16,8 +16,9 @@ from gpucnn.backend import Device
 from gpucnn.cuda import plans
 from gpucnn.cuda.machine import architecture
 from gpucnn.cuda.plans import Plan, Task
+from gpucnn.halves import named
 from gpucnn.tuning.clock import clock
-from gpucnn.tuning.tuner import RESULTS, Tuner, shapes
+from gpucnn.tuning.tuner import RESULTS, Tuner, dtype_of, shapes
 
 pytestmark = pytest.mark.gpu
 
@@ -57,19 +58,18 @@ def on(gpu: Device, name: str, which: Any, dtype: str, how: Any) -> Task:
 
 def numbers(gpu: Device, task: Task) -> dict[str, Any]:
     """Return what a task reads, on the GPU: random numbers, none of them known to an earlier run."""
-    if task.dtype == "bfloat16":
-        importlib.import_module("ml_dtypes")
     rng = np.random.default_rng()
     found = {}
     for name, shape in shapes(task).items():
         if name != RESULTS[task.which]:
             host = np.resize(rng.standard_normal(min(1_000_003, math.prod(shape)), np.float32), shape)
-            found[name] = gpu.asarray(host, task.dtype)
+            found[name] = gpu.asarray(host, named(task.dtype))
     return found
 
 
 def computed(gpu: Device, task: Task, plan: Plan, given: dict[str, Any]) -> Any:
-    result = gpu.xp.full(shapes(task)[RESULTS[task.which]], np.nan, task.dtype)
+    name = RESULTS[task.which]
+    result = gpu.xp.full(shapes(task)[name], np.nan, dtype_of(task, name))
     plans.families()[plan.family].run(plan, task, {**given, RESULTS[task.which]: result})
     return result
 

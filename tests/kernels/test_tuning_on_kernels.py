@@ -103,6 +103,12 @@ def test_json_holds_every_plan_and_what_is_known_is_not_measured_again(config, m
     assert [row["is_new"] for row in fresh["passes"]] == [True] * 5
 
 
+def test_a_config_that_does_not_use_them_is_noted(config, monkeypatch, capsys):
+    favour(monkeypatch, "plain")
+    assert main(["tune", config, "plans=default"]) == 0
+    assert capsys.readouterr().err == "plans is default: runs of this config will not use what is found\n"
+
+
 def test_check_lists_the_plan_of_each_pass(config, monkeypatch, capsys):
     before = told(capsys, "check", config, "--device", "cuda").rstrip("\n").split("\n\n")[-1].splitlines()
     assert before[0].split() == ["layer", "pass", "plan", "chosen", "by"]

@@ -13,6 +13,7 @@ from checks.tuning import FakeClock, FakeFamily, right
 
 from gpucnn.backend import Device
 from gpucnn.cuda import plans
+from gpucnn.errors import DeviceError
 from gpucnn.tuning.cache import Cache, Tuned
 from gpucnn.tuning.tuner import CALLS, MOST_PLANS, ROUNDS, Tuner, shapes
 
@@ -101,6 +102,24 @@ def test_a_plan_that_does_not_work_is_out_and_why_is_kept(family, run, why):
     assert found.plan == "fake number=2"
     assert found.failed == {"fake number=1": why}
     assert set(found.seconds) == {"fake number=0", "fake number=2"}
+
+
+def test_a_plan_that_takes_the_device_with_it_is_named(family):
+    """As a kernel does that reads where nothing is: whatever is launched after it fails, too."""
+    broken: list[bool] = []
+
+    def breaking(arrays: Any) -> None:
+        broken.append(True)
+        raise RuntimeError("illegal address")
+
+    def seconds(plan: str, turn: int) -> float:
+        if broken:
+            raise RuntimeError("illegal address")
+        return 1.0
+
+    family(["default", "breaking", "other"], breaking=breaking)
+    with pytest.raises(DeviceError, match=r"plan fake number=1 left the device unusable .*illegal address.*report it"):
+        measure(FakeClock(seconds))
 
 
 def test_roundings_are_no_reason(family):
