@@ -25,8 +25,9 @@ def task(which: str, x_shape, w_shape, dtype: str = "float32", how: numerics.Num
 
 
 def tile_size(rows: int, columns: int, products: int) -> int | None:
-    """The rule that chose between tiles and none before there were plans, but for tiles that would be half empty,
-    and for groups of one channel with 16 kernels and more.
+    """The rule that chose between tiles and none before there were plans.
+
+    But for tiles that would be half empty, and for groups of one channel with 16 kernels and more.
     """
     if min(rows, columns) < 16 or products > 65535:
         return None

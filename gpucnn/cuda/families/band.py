@@ -58,7 +58,8 @@ def _chunks(task: Task) -> int:
 
 def _groups(task: Task) -> int:
     """Return how many groups of channels a block has, all blocks about as many."""
-    return -(-(-(-Sight.of(task).outputs // GROUP)) // _chunks(task))
+    groups = -(-Sight.of(task).outputs // GROUP)
+    return -(-groups // _chunks(task))
 
 
 def _threads(task: Task, pixels: int, tile: Tile) -> int:

@@ -6,7 +6,6 @@ from gpucnn.cuda.machine import Machine
 from gpucnn.cuda.passes import by_pieces, elements, launch_pass, peak
 from gpucnn.cuda.plans import Arrays, Plan, Task
 
-
 SHARE = 0.101
 """Of a machine's peak that it is taken to reach: little, for there is an address for each multiplication."""
 
