@@ -64,6 +64,31 @@ static __device__ inline void bring_band(Acc* band, const T* image, const Spot& 
   else bring_band<1>(band, image, spot, sight, t);
 }
 
+// The terms of the sum that a result's channel n is, one a weight: where the weight of term k stands in w or dw, and
+// where in the band the term's other factor does, seen from the result's first pixel.
+struct ForwardTerms {
+  static constexpr bool TERMS_ARE_NEIGHBOURS = true;
+  const Window& g;
+
+  __device__ int weight(int n, int k) const { return n * g.R * g.S * g.C + k; }
+  __device__ int place(int k, const Spot& spot, const Tiling& t) const {
+    const Counter tap(k, g.S, g.C);
+    return (tap.high * g.dilation_h * spot.width + tap.middle * g.dilation_w) * t.pitch + tap.low;
+  }
+};
+
+struct BackwardTerms {  // r and s from the end
+  static constexpr bool TERMS_ARE_NEIGHBOURS = false;
+  const Window& g;
+
+  __device__ int weight(int n, int k) const { return (k % g.K * g.R * g.S + k / g.K) * g.C + n; }
+  __device__ int place(int k, const Spot& spot, const Tiling& t) const {
+    const Counter tap(k, g.S, g.K);
+    const int r = g.R - 1 - tap.high, s = g.S - 1 - tap.middle;
+    return (r * g.dilation_h * spot.width + s * g.dilation_w) * t.pitch + tap.low;
+  }
+};
+
 // N neighbouring numbers of shared memory, N = 1 or a multiple of 4: 16 bytes at a time.
 template <int N>
 static __device__ void take(Acc (&to)[N], const Acc* from) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
@@ -15,8 +16,8 @@ from gpucnn.cuda.sources import structures
 BAND = 7168
 """Numbers that a band may have, as in band.cuh."""
 
-GROUP = 8
-"""Channels that a thread has of what it computes."""
+GROUP, QUAD = 8, 4
+"""Channels that a thread has of what it computes and, of a weight gradient, terms of each."""
 
 SHARE = 0.5
 """Of a machine's peak that products are taken to reach, and how many operations it costs to bring an element:"""
@@ -74,6 +75,28 @@ class Tile(NamedTuple):
         return self.rows * self.columns
 
 
+class Team(NamedTuple):
+    """The threads that have all sums of a block: so many groups of channels by so many quads of terms.
+
+    lanes: teams of a block, which share its outputs out. chunks: blocks with sums of their own.
+    """
+
+    groups: int
+    quads: int
+    lanes: int
+    chunks: int
+
+    @property
+    def threads(self) -> int:
+        """Return the threads of a block, in whole warps."""
+        return -(-self.groups * self.quads * self.lanes // 32) * 32
+
+    def work(self, tile: Tile) -> float:
+        """Return about how many operations all chunks' time for a tile is worth."""
+        products = 2 * -(-tile.outputs // self.lanes) * self.threads * GROUP * QUAD
+        return float(self.chunks * (products + BRINGING * (tile.band + tile.outputs * self.groups * GROUP)))
+
+
 def fits(task: Task) -> bool:
     """Return whether a pass is one that bands are made for: one group, backward data of stride 1."""
     strided = task.which == "backward_data" and task.window.stride != (1, 1)
@@ -86,6 +109,19 @@ def best_tile(task: Task, most: int, cost: Callable[[Tile], float]) -> Tile | No
     tiles = [Tile.of(task, *sides) for sides in product(parts(sight.rows), parts(sight.columns))]
     fitting = [tile for tile in tiles if tile.band <= BAND and tile.outputs <= most]
     return min(fitting, key=lambda tile: tile.tiles * cost(tile), default=None)
+
+
+@lru_cache(maxsize=1024)
+def best_team(task: Task, tile: Tile, threads: int) -> Team | None:
+    """Return the team that costs least, of blocks with so many threads; None where there is none."""
+    groups, quads = -(-Sight.of(task).outputs // GROUP), -(-terms(task) // QUAD)
+    found = [
+        Team(some, several, lanes, -(-groups // some) * -(-quads // several))
+        for some, several in product(parts(groups), parts(quads))
+        for lanes in {max(1, min(threads // (some * several), tile.outputs)), 1}
+        if some <= GROUP and some * several <= threads
+    ]
+    return min(found, key=lambda team: team.work(tile), default=None)
 
 
 def parts(size: int) -> list[int]:

@@ -85,12 +85,18 @@ class Conv2d(Layer, name="conv2d"):
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return dx: with stride 1, the full correlation of dy with the rotated kernels."""
+        kernels = self._kernels()
+        if both := ops.conv2d_gradients(saved, dy, kernels, **self._window):
+            self._accumulate(both[1], dy)
+            return both[0]
         self.backward_params(dy, saved)
-        return ops.conv2d_backward_data(dy, self._kernels(), saved.shape, **self._window)
+        return ops.conv2d_backward_data(dy, kernels, saved.shape, **self._window)
 
     def backward_params(self, dy: Array, saved: Any) -> None:
         """Add dw, the correlation of x and dy, and db, the sum of dy."""
-        dw = ops.conv2d_backward_weight(saved, dy, self._weight_shape(saved.shape), **self._window)
+        self._accumulate(ops.conv2d_backward_weight(saved, dy, self._weight_shape(saved.shape), **self._window), dy)
+
+    def _accumulate(self, dw: Array, dy: Array) -> None:
         self.params["w"].accumulate(self.connections.of_links(dw) if self.connections else dw)
         if self.bias:
             self.params["b"].accumulate(ops.conv2d_backward_bias(dy))

@@ -7,7 +7,7 @@ import re
 import pytest
 from cuda.test_plans import task
 
-from gpucnn.cuda import bands, plans
+from gpucnn.cuda import bands, conv2d_gradients, plans
 from gpucnn.cuda.bands import Sight, Tile
 from gpucnn.cuda.families import band, band_weight, sliding
 from gpucnn.resources import folder
@@ -16,6 +16,7 @@ RESNET20 = ((128, 32, 32, 16), (16, 3, 3, 16)), {"padding": 1}
 LENET = ((512, 28, 28, 1), (6, 5, 5, 1)), {}
 IMAGENET = ((128, 224, 224, 3), (64, 7, 7, 3)), {"stride": 2, "padding": 3}
 MOBILE = ((128, 56, 56, 144), (144, 3, 3, 1)), {"padding": 1}
+STRIDED = ((128, 32, 32, 16), (32, 3, 3, 16)), {"stride": 2, "padding": 1}
 LARGE = ((128, 14, 14, 256), (256, 3, 3, 256)), {"padding": 1}
 
 
@@ -61,10 +62,29 @@ def test_what_a_family_cannot_compute_it_has_no_plans_for():
     assert not sliding.plans(task("forward", (2, 8, 8, 4), (4, 3, 4, 1)))
 
 
+@pytest.mark.parametrize(
+    ("shapes", "found"),
+    [
+        (RESNET20, True),
+        (LENET, False),  # of one channel
+        (LARGE, False),
+        (STRIDED, False),
+    ],
+)
+def test_both_gradients_are_computed_at_once_where_that_is_faster(shapes, found):
+    (x_shape, w_shape), window = shapes
+    given = task("backward_data", x_shape, w_shape, **window)
+    assert (conv2d_gradients.chosen(given) is not None) == found
+
+
 def test_bands_fit_into_the_memory_that_kernels_declare(rng):
     header = (folder("kernels") / "band.cuh").read_text()
     assert f"BAND = {bands.BAND}," in header
-    for name, threads in (("conv2d_band", band.THREADS), ("conv2d_band_weight", band_weight.THREADS)):
+    for name, threads in (
+        ("conv2d_band", band.THREADS),
+        ("conv2d_band_weight", band_weight.THREADS),
+        ("conv2d_band_backward", conv2d_gradients.THREADS),
+    ):
         assert re.search(rf"#define \w+_THREADS {threads}\n", (folder("kernels") / f"{name}.cu").read_text())
     for _ in range(100):
         size, kernel, stride = int(rng.integers(5, 60)), int(rng.choice([1, 3, 5])), int(rng.choice([1, 2]))

@@ -26,7 +26,7 @@ from cushim.module import KernelError, Module, Schedule
 
 from gpucnn import dispatch, ops
 from gpucnn.backend import Device
-from gpucnn.cuda import launch, plans, sums
+from gpucnn.cuda import conv2d_gradients, launch, plans, sums
 from gpucnn.cuda.sources import kernels, source
 from gpucnn.cuda.step import ROWS, Backup, Ledger
 from gpucnn.ops.activation import RELU
@@ -192,6 +192,7 @@ BANDED: dict[str, Any] = {"stride": (2, 1), "padding": ((1, 2), (0, 1)), "dilati
 BX, BW = numbers(11, (2, 15, 17, 16), (20, 3, 2, 16), dtype="float32")
 BY = numbers(12, ops.conv2d_output_shape(BX.shape, BW.shape, **BANDED), dtype="float32")[0]
 CX, CW, CY = numbers(13, (1, 7, 6, 3), (5, 3, 2, 3), (1, 5, 5, 5), dtype="float32")
+GX, GW, GY = numbers(18, (2, 9, 7, 12), (16, 3, 3, 12), (2, 9, 7, 16), dtype="float32")
 SLID: dict[str, Any] = {"stride": 2, "padding": ((1, 2), (1, 0)), "groups": 2}
 SX, SW = numbers(13, (2, 37, 20, 2), (2, 3, 3, 1), dtype="float32")
 SY = numbers(14, ops.conv2d_output_shape(SX.shape, SW.shape, **SLID), dtype="float32")[0]
@@ -205,6 +206,19 @@ def by(plan: str, operation: Callable[..., Any], *given: Any, **arguments: Any) 
             return [operation(*given, **arguments)]
 
     return run
+
+
+def both_gradients() -> list[Any]:
+    """Of two images, each of several tiles, in two pieces."""
+    if "numpy" not in launch.compilers:
+        return [
+            ops.conv2d_backward_data(GY, GW, GX.shape, padding=1),
+            ops.conv2d_backward_weight(GX, GY, GW.shape, padding=1),
+        ]
+    with pytest.MonkeyPatch.context() as patch:
+        plan = plans.Plan.read("band_backward rows=5 columns=7 pieces=2")
+        patch.setattr(conv2d_gradients, "chosen", lambda task: plan)
+        return list(ops.conv2d_gradients(GX, GY, GW, padding=1))
 
 
 def probe() -> list[Any]:
@@ -260,6 +274,7 @@ RUNS: dict[str, Run] = {
     "band data": by("band pixels=4 rows=4 columns=4", ops.conv2d_backward_data, CY, CW, CX.shape),
     "band weight": by("band_weight rows=8 columns=16 pieces=1", ops.conv2d_backward_weight, BX, BY, BW.shape, **BANDED),
     "band weight by threes": by("band_weight rows=2 columns=3 pieces=3", ops.conv2d_backward_weight, CX, CY, CW.shape),
+    "both gradients": both_gradients,
     "pointwise": by(
         "pointwise 64x64", ops.conv2d, *numbers(15, (1, 17, 16, 12), (30, 1, 1, 12), dtype="float32"), stride=2
     ),
@@ -343,28 +358,32 @@ class Mutant:
 MUTANTS = [
     Mutant("conv2d_band", "h >= 0 && h < sight.height", "h < sight.height", "band"),
     Mutant("conv2d_band", "band[pixel * t.pitch", "band[pixel * sight.depth", "band"),
-    Mutant("conv2d_band", "n0 + n < outputs ? from.weight(n0 + n, first + k)", "true ? from.weight(n, k)", "band"),
-    Mutant("conv2d_band", "    if (k > 0) __syncthreads();\n", "", "band"),
+    Mutant("conv2d_band", "n0 + n < outputs ? Acc(w[", "true ? Acc(w[", "band"),
+    Mutant("conv2d_band", "    if (k0 > 0) __syncthreads();\n", "", "band"),
     Mutant("conv2d_band", "    __syncthreads();\n    const Acc* own", "    const Acc* own", "band"),
     Mutant("conv2d_band", "if (first >= apart || m >= count)", "if (m >= count)", "band"),
     Mutant("conv2d_band", "min(t.rows, sight.rows - row)", "t.rows", "band"),
     Mutant("conv2d_band", "if (n + e < exist) to[n + e]", "to[n + e]", "band by threes"),
     Mutant("conv2d_band", "sight.depth % 4 == 0 && aligned<Vector<T, 4>>(image)", "true", "band by threes"),
     Mutant("conv2d_band", "g.R - 1 - tap.high", "tap.high", "band data"),
-    Mutant("conv2d_band", "(output * g.R * g.S + tap) * g.C", "(output * g.R * g.S + tap) * g.K", "band data"),
+    Mutant(
+        "conv2d_band", "(k % g.K * g.R * g.S + k / g.K) * g.C", "(k % g.K * g.R * g.S + k / g.K) * g.K", "band data"
+    ),
     Mutant("conv2d_band", "(g.S - 1) * g.dilation_w - g.left", "g.left", "band data"),
     Mutant("conv2d_band_weight", "    __syncthreads();\n    bring_band", "    bring_band", "band weight"),
     Mutant("conv2d_band_weight", "      if (m > 0) __syncthreads();\n", "", "band weight"),
     Mutant("conv2d_band_weight", "      __syncthreads();\n      if (lane", "      if (lane", "band weight"),
-    Mutant("conv2d_band_weight", "n < g.K ? Acc(dy[", "true ? Acc(dy[", "band weight"),
+    Mutant("conv2d_band_weight", "n < sight.outputs ? Acc(from[n])", "true ? Acc(from[n])", "band weight"),
     Mutant("conv2d_band_weight", "l < lanes", "l < lanes - 1", "band weight"),
-    Mutant("conv2d_band_weight", "(blockIdx.y * g.K + n)", "n", "band weight by threes"),
+    Mutant("conv2d_band_weight", "parts + blockIdx.y * g.K", "parts + g.K", "band weight by threes"),
+    Mutant("conv2d_band_weight", "neighbours ? quad * 4 + i : quad + i * quads", "quad + i", "band weight by threes"),
     Mutant(
-        "conv2d_band_weight", "= neighbours ? own * 4 + i : own + i * quads", "= own * 4 + i", "band weight by threes"
+        "conv2d_band_weight", "++i) {  // of one term of each thread\n      __syncthreads();", "++i) {", "band weight"
     ),
-    Mutant(
-        "conv2d_band_weight", "++i) {  // the lanes' sums of one term\n    __syncthreads();", "++i) {", "band weight"
-    ),
+    Mutant("conv2d_band_backward", "    __syncthreads();\n    bring_band", "    bring_band", "both gradients"),
+    Mutant("conv2d_band_backward", "    __syncthreads();\n    sums.add", "    sums.add", "both gradients"),
+    Mutant("conv2d_band_backward", "parts + blockIdx.y * g.K", "parts + g.K", "both gradients"),
+    Mutant("conv2d_band_backward", "sums.add(memory, x, spot)", "sums.add(memory, dx, spot)", "both gradients"),
     Mutant("conv2d_pointwise", "out.row * g.stride_h", "out.row", "pointwise"),
     Mutant("conv2d_pointwise", "m < rows ? pixel", "true ? pixel", "pointwise"),
     Mutant("conv2d_pointwise", "n < g.K ? w", "true ? w", "pointwise"),

@@ -15,7 +15,7 @@ from checks.windows import Conv, conv
 from cushim.expected import reference, sizes
 
 from gpucnn import ops
-from gpucnn.cuda import plans
+from gpucnn.cuda import conv2d_gradients, plans
 from gpucnn.cuda.plans import Plan, Task
 
 pytestmark = pytest.mark.usefixtures("on_kernels")
@@ -129,6 +129,25 @@ def test_arrays_that_do_not_start_on_16_bytes(family, name, half: Half, monkeypa
             actual = operation(*arrays, **case.arguments)
         expected, size = (of(operation, *arrays, **case.arguments) for of in (reference, sizes))
         half.assert_near(actual, expected, size, terms(case, which), stored=which != "backward_weight")
+
+
+GRADIENTS = {
+    "sixteen": conv((2, 10, 9, 16), (16, 3, 3, 16), padding=1),
+    "more than a tile, dilation": conv((1, 17, 19, 12), (6, 3, 2, 12), padding=((1, 2), (0, 1)), dilation=(2, 1)),
+    "threes": conv((2, 7, 6, 3), (5, 2, 3, 3)),
+}
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_both_gradients_at_once(name, monkeypatch):
+    monkeypatch.setattr(conv2d_gradients, "chosen", conv2d_gradients.best)
+    case = GRADIENTS[name]
+    x, w, b, dy = numbers(7, *shapes(case), dtype="float32")
+    both = ops.conv2d_gradients(x, dy, w, **case.arguments)
+    for which, actual in zip(("backward_data", "backward_weight"), both, strict=True):
+        operation, *given = passes(case, [x, w, b, dy])[which]
+        expected, size = (of(operation, *given, **case.arguments) for of in (reference, sizes))
+        assert_near(actual, expected, "float32", size, roundings=terms(case, which))
 
 
 @pytest.mark.exhaustive

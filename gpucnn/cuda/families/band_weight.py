@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from itertools import product
-from typing import NamedTuple
 
-from gpucnn.cuda.bands import BRINGING, GROUP, SHARE, Tile, best_tile, fits, parts, terms, tiling
+from gpucnn.cuda.bands import SHARE, Team, Tile, best_team, best_tile, fits, tiling
 from gpucnn.cuda.launch import GRID_LIMITS
 from gpucnn.cuda.machine import Machine
 from gpucnn.cuda.passes import launch_pass
@@ -17,33 +14,8 @@ from gpucnn.cuda.sums import MOST_NUMBERS
 THREADS = 320
 """Of a block, at most, as in conv2d_band_weight.cu."""
 
-QUAD = 4
-"""Terms that a thread has, and 8 kernels of each."""
-
 PIECES = 512
 """Blocks that keep a large GPU busy, some on each multiprocessor."""
-
-
-class Team(NamedTuple):
-    """The threads that have all sums of a block: so many groups of kernels by so many quads of terms.
-
-    lanes: teams of a block, which share its outputs out. chunks: blocks with sums of their own.
-    """
-
-    groups: int
-    quads: int
-    lanes: int
-    chunks: int
-
-    @property
-    def threads(self) -> int:
-        """Return the threads of a block, in whole warps."""
-        return -(-self.groups * self.quads * self.lanes // 32) * 32
-
-    def work(self, tile: Tile) -> float:
-        """Return about how many operations all chunks' time for a tile is worth."""
-        products = 2 * -(-tile.outputs // self.lanes) * self.threads * GROUP * QUAD
-        return float(self.chunks * (products + BRINGING * (tile.band + tile.outputs * self.groups * GROUP)))
 
 
 def plans(task: Task) -> list[Plan]:
@@ -78,17 +50,9 @@ def run(plan: Plan, task: Task, arrays: Arrays) -> None:
     launch_pass("band_backward_weight", grid, plan, task, arrays, block=team.threads, t=t)
 
 
-@lru_cache(maxsize=1024)
 def _team(task: Task, tile: Tile) -> Team | None:
     """Return the team that costs least."""
-    groups, quads = -(-task.w_shape[0] // GROUP), -(-terms(task) // QUAD)
-    found = [
-        Team(some, several, lanes, -(-groups // some) * -(-quads // several))
-        for some, several in product(parts(groups), parts(quads))
-        for lanes in {max(1, min(THREADS // (some * several), tile.outputs)), 1}
-        if some <= GROUP and some * several <= THREADS
-    ]
-    return min(found, key=lambda team: team.work(tile), default=None)
+    return best_team(task, tile, THREADS)
 
 
 def _sure_team(task: Task, tile: Tile) -> Team:
