@@ -3,8 +3,8 @@
 //   mask[i] = scale where u_i >= rate, else 0        u = gpucnn.random.Stream(seed, purpose, step).uniform(x.shape)
 //
 // A thread draws the four words of one Philox counter ((start+i)/4, 0, step, purpose) and computes the elements that
-// they stand for, four at most. start: where in the stream x begins, for a part of a batch. now: holds the step in place
-// of `step`, where steps are queued ahead. The gradient is dy mask.
+// they stand for, four at most. start: where in the stream x begins, for a part of a batch. now: holds the step, in
+// place of `step`, where steps are queued ahead. The gradient is dy mask.
 //
 // Memory: forward reads x and writes y and the mask; backward reads dy and the mask and writes dx.
 //
