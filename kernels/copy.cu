@@ -1,5 +1,7 @@
 // Arrays copied to others of the same sizes, all by one launch; where `where` is given and 0, none of them.
 //
+//   to_k[i] = from_k[i]
+//
 // A block copies a chunk of one array, a thread every 256th element of it.
 //
 // Memory: the arrays are read once and written once.

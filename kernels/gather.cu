@@ -8,10 +8,10 @@
 //
 // Beyond the image's borders, x is `fill` (border 0), its outermost pixel (1) or the image mirrored at that (2). Each
 // image has `changes` frames, applied in order: from a pixel of the last image, a thread follows them back to the
-// first. batch: which of the batches that indices and frames are of, one after the other, where only the device knows
-// it; else there is one. It has one element of x, and the first thread of an image its label. The product is rounded
-// before the sum, as gpucnn.data.normalize does, and halves are rounded last: the batch has the same bits as one made on
-// the host.
+// first. It has one element of x, and the first thread of an image its label. The product is rounded before the sum, as
+// gpucnn.data.normalize does, and halves are rounded last: the batch has the same bits as one made on the host.
+//
+// batch: where indices and frames are of many batches, one after the other, the number of the one that is gathered.
 //
 // Memory: an element of images is read, and one of x written.
 //

@@ -1,12 +1,14 @@
-// What ends the gradients of a step that nobody on the host waits for: is it taken, what was its loss, which one is next.
+// What ends the gradients of a step that is queued ahead: is it taken, what was its loss, and which one is next.
+//
+//   skip = 1 where an element of the loss or of a gradient is not finite
+//   else losses[row] = loss, corrects[row] = correct, numbers = page[row], and step, row and batch go on by 1
 //
 //   counters   step of the run, row of the page, batch of those on the device, skip
-//   page       of each row what the host knows ahead, `width` numbers for the update, and what it reads later: the loss,
-//              and how many images were classified right
+//   page       what the host knows ahead of each row's step: `width` numbers that its update takes
+//   losses, corrects   what the host reads later of each row: the loss, and how many images were classified right
 //
-// Where an element of the loss or of a gradient is not finite, skip is set, and stays: the update that follows, and all
-// that are queued behind it, change nothing. Else the row is filled in, its numbers are laid out for the update, and the
-// counters go on to the next step; after the last row of the page comes its first. One thread does it.
+// skip stays: the update that follows, and all that are queued behind it, change nothing. After the last row of the
+// page comes its first. One thread does it.
 //
 // Memory: some hundred bytes.
 //
