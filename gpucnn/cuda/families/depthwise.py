@@ -6,6 +6,9 @@ from gpucnn.cuda.machine import Machine
 from gpucnn.cuda.passes import by_pieces, elements, launch_pass, peak
 from gpucnn.cuda.plans import Arrays, Plan, Task
 
+ENDS = True
+"""Whether its forward kernels take what else a pass ends with."""
+
 
 def plans(task: Task) -> list[Plan]:
     """Return one plan where each channel is a group; for a weight gradient, several numbers of pieces."""
