@@ -31,7 +31,7 @@ class Conv2d(Layer, name="conv2d"):
     Raises ArgumentError for a table that does not fit out_channels or groups.
     """
 
-    may_end = True
+    ending = "conv2d_activation.conv2d_activation"
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ class Dense(Layer, name="dense"):
     out_features: how many come out. bias: whether b is added. init: how w is drawn.
     """
 
-    may_end = True
+    ending = "dense_activation.dense_activation"
 
     def __init__(self, out_features: PositiveInt, bias: bool = True, init: Init = "auto") -> None:
         super().__init__()
