@@ -133,6 +133,16 @@ def composition(reference: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
+def at_once(name: str, x: Any) -> bool:
+    """Return whether the room of an array's module has a composition, FILE.NAME, to compute it at once.
+
+    >>> import numpy as np
+    >>> at_once("add.add_activation", np.zeros(1))
+    False
+    """
+    return _impl.get() != "reference" and _find(ROOMS.get(array_module(x).__name__), *name.split(".")) is not None
+
+
 def using(impl: Impl) -> AbstractContextManager[None]:
     """Choose implementations in this way while entered.
 

@@ -63,9 +63,6 @@ struct Sums {  // over some rows of N channels: of g, and of g times the deviati
   }
 };
 
-// Whether a thread has ABREAST channels; else it has one.
-static __device__ inline bool is_wide(int C, int function) { return C % ABREAST == 0 && is_brief(function); }
-
 static __device__ inline Acc normalised(Acc x, Acc mean, Acc scale, Acc beta) { return fma(x - mean, scale, beta); }
 
 template <int N>

@@ -5,9 +5,13 @@
 // rows. blockIdx.x counts strips of THREADS * N columns, where a row has more than that. What the lanes of a column have
 // found is put together two by two, in an order that their number alone decides.
 #pragma once
+#include "activation.cuh"
 #include "vector.cuh"
 
 constexpr int ABREAST = 16 / sizeof(T);  // columns that a thread has, where their number is a multiple of it
+
+// Whether it does, where an activation follows; else it has one.
+static __device__ inline bool is_wide(int C, int function) { return C % ABREAST == 0 && is_brief(function); }
 
 struct Lanes {
   int lane, lanes, across;  // this thread's lane, how many there are, and how far their threads are from each other

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from gpucnn.backend import Array, array_module
-from gpucnn.cuda.activation import IDENTITY, End, is_long
-from gpucnn.cuda.launch import THREADS, launch
+from gpucnn.cuda.activation import IDENTITY, End
+from gpucnn.cuda.launch import launch
+from gpucnn.cuda.spread import sizes, spread, strips
 from gpucnn.cuda.sums import new_parts, parts_of
-
-TIMES = 4
-"""How many rows a thread has where there are no sums: enough to have several on their way at once."""
 
 Statistics = tuple[Array, Array, Array]
 """mean, var and 1 / sqrt(var + eps), (C,) each."""
@@ -37,7 +35,7 @@ def batch_norm_eval(
     """Return y for statistics that are given. z, end: as in `normalised`."""
     y: Array = array_module(x).empty(x.shape, x.dtype)
     arrays: dict[str, Any] = {"gamma": gamma, "beta": beta, "mean": mean, "var": var, "z": z, "y": y}
-    launch("batch_norm_eval", _spread(x, end), x=x, **arrays, **sizes(x), **end, eps=eps)
+    launch("batch_norm_eval", spread(x, end), x=x, **arrays, **sizes(x), **end, eps=eps)
     return y
 
 
@@ -51,7 +49,7 @@ def statistics(x: Array, gamma: Array, eps: float, running: Any = None) -> Stati
     rows, channels = sizes(x).values()
     pieces = parts_of(rows, channels)
     means, squares = (new_parts(x, pieces, channels) for _ in range(2))
-    launch("batch_norm_part_statistics", (_strips(x, IDENTITY), pieces), x=x, means=means, squares=squares, **sizes(x))
+    launch("batch_norm_part_statistics", (strips(x, IDENTITY), pieces), x=x, means=means, squares=squares, **sizes(x))
     return merged(x, gamma, means, squares, -(-rows // pieces), eps, running)
 
 
@@ -80,7 +78,7 @@ def normalised(
     """Return f(v + z), by what the batch is normalised with. end: the activation's number, `function`, and `a`."""
     y: Array = array_module(x).empty(x.shape, x.dtype)
     arrays: dict[str, Any] = {"gamma": gamma, "beta": beta, "mean": mean, "inverse": inverse, "z": z, "y": y}
-    launch("batch_norm_train", _spread(x, end), x=x, **arrays, **sizes(x), **end)
+    launch("batch_norm_train", spread(x, end), x=x, **arrays, **sizes(x), **end)
     return y
 
 
@@ -98,37 +96,15 @@ def gradients(
     parts: dict[str, Any] = {name: new_parts(dy, pieces, len(gamma)) for name in ("sums", "products")}
     g = None if y is None else xp.empty(dy.shape, dy.dtype)
     launch(
-        "batch_norm_part_sums", (_strips(x, end), pieces), dy=dy, x=x, y=y, g=g, **channels, **parts, **sizes(x), **end
+        "batch_norm_part_sums", (strips(x, end), pieces), dy=dy, x=x, y=y, g=g, **channels, **parts, **sizes(x), **end
     )
     grads: dict[str, Any] = {name: xp.empty(gamma.shape, gamma.dtype) for name in ("dgamma", "dbeta")}
     launch("batch_norm_add_sums", _columns(gamma), inverse=inverse, C=len(gamma), pieces=pieces, **parts, **grads)
     if g is not None:
         dy, end = g, IDENTITY
     dx = xp.empty(dy.shape, dy.dtype)
-    launch("batch_norm_backward", _spread(x, end), dy=dy, x=x, **channels, **grads, dx=dx, **sizes(x), **end)
+    launch("batch_norm_backward", spread(x, end), dy=dy, x=x, **channels, **grads, dx=dx, **sizes(x), **end)
     return dx, grads["dgamma"], grads["dbeta"], dy
-
-
-def sizes(x: Array) -> dict[str, int]:
-    """Return how many rows and columns a kernel sees in x (N, ..., C)."""
-    return {"rows": x.size // x.shape[-1], "C": x.shape[-1]}
-
-
-def _spread(x: Array, end: End) -> tuple[int, int]:
-    """Return the grid in which a thread has about `TIMES` times its neighbouring channels: see spread.cuh."""
-    rows, channels = sizes(x).values()
-    across = min(THREADS, max(1, channels // _width(x, end)))
-    return _strips(x, end), min(65535, -(-rows // (THREADS // across * TIMES)))
-
-
-def _strips(x: Array, end: End) -> int:
-    return -(-int(x.shape[-1]) // (THREADS * _width(x, end)))
-
-
-def _width(x: Array, end: End) -> int:
-    """Return how many neighbouring channels a thread has, as is_wide of batch_norm.cu."""
-    width = 16 // int(x.itemsize)
-    return 1 if x.shape[-1] % width or is_long(end) else width
 
 
 def _columns(gamma: Array) -> tuple[int]:

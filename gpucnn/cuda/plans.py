@@ -8,6 +8,9 @@ a module of `gpucnn.cuda.families`, found by its file, with three functions:
     run(plan, task, arrays)         computes the task; arrays by name: forward x, w, b (or None), y;
                                     backward_data dy, w, dx; backward_weight x, dy, dw
 
+Where a module says `ENDS = True`, its forward kernels end with what epilogue.cuh is: `run` is given that, too, if it is
+asked for. What another family has computed is gone over once more.
+
 Without tuning, the plan with the best estimate for the architecture's nominal machine is chosen: results are the same
 on every device of an architecture, and where sums are taken in one order, on all.
 """
@@ -20,9 +23,10 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache, lru_cache
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from gpucnn.backend import Array, Shape
+from gpucnn.cuda.ending import finish
 from gpucnn.cuda.geometry import Whole, Window
 from gpucnn.cuda.machine import Machine, nominal
 from gpucnn.numerics import Numerics
@@ -176,10 +180,15 @@ def families() -> dict[str, Family]:
     return {name: importlib.import_module(f"{package.__name__}.{name}") for name in names}
 
 
-def compute(task: Task, arrays: Arrays) -> None:
-    """Compute a task by the plan that is chosen for it."""
+def compute(task: Task, arrays: Arrays, end: Mapping[str, Any] | None = None) -> None:
+    """Compute a task by the plan that is chosen for it; a forward pass may end with what `gpucnn.cuda.ending` tells."""
     plan = chosen(task)
-    families()[plan.family].run(plan, task, arrays)
+    family = families()[plan.family]
+    if end is None or getattr(family, "ENDS", False):
+        family.run(plan, task, {**arrays, **(end or {})})
+    else:
+        family.run(plan, task, arrays)
+        finish(arrays["y"], end)
 
 
 def canonical(window: Window) -> Whole:

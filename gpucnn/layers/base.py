@@ -109,8 +109,9 @@ class Layer(Registered, ABC, kind="layer", package="gpucnn.layers"):
     transparent: ClassVar[bool] = False
     """Whether initialisers look through this layer for the activation that follows (norms, pooling, dropout)."""
 
-    may_end: ClassVar[bool] = False
-    """Whether `forward` takes the activation that follows as `function`, and `backward` its share: see fused.py."""
+    ending: ClassVar[str] = ""
+    """For a layer whose `forward` takes the activation that follows as `function`: the composition that computes both,
+    FILE.NAME, where a room has it."""
 
     def __init__(self) -> None:
         self.path = ""

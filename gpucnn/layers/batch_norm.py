@@ -21,7 +21,8 @@ class BatchNorm(Layer, name="batch_norm"):
     eps: added to variances. gamma starts at 1, beta at 0; neither decays.
     """
 
-    transparent = may_end = True
+    transparent = True
+    ending = "batch_norm_activation.batch_norm_activation_train"
 
     def __init__(self, momentum: Rate = 0.1, eps: NonNegativeFloat = 1e-5) -> None:
         super().__init__()

@@ -55,7 +55,7 @@ class Chain:
 
     def adds(self) -> bool:
         """Return whether the last layer is a batch_norm: it adds what it is given as `z` to its output."""
-        return bool(self._computed) and isinstance(self._computed[-1], BatchNorm) and not is_apart()
+        return bool(self._computed) and isinstance(self._computed[-1], BatchNorm)
 
     def backward_added(self, dy: Array, saved: list[Any]) -> tuple[Array, Array]:
         """Return dx, and dz of what was added by the last layer."""
@@ -130,7 +130,7 @@ def _fused(layers: Sequence[Layer]) -> list[Layer | Ended]:
     """Return layers, each that may end with the activation after it with that as one."""
     found: list[Layer | Ended] = []
     for layer in layers:
-        if isinstance(layer, Activation) and found and isinstance(before := found[-1], Layer) and before.may_end:
+        if isinstance(layer, Activation) and found and isinstance(before := found[-1], Layer) and before.ending:
             found[-1] = Ended(before, layer)
         else:
             found.append(layer)

@@ -10,6 +10,7 @@ from gpucnn.backend import Array, Shape
 from gpucnn.errors import ArgumentError
 from gpucnn.layers.base import Builder, Layer
 from gpucnn.layers.batch_norm import BatchNorm
+from gpucnn.layers.behind import Kept, behind
 from gpucnn.layers.connections import Connections
 from gpucnn.layers.initialisers import Init
 from gpucnn.layers.shapes import require_image, shapes_that_fit
@@ -29,6 +30,8 @@ class Conv2d(Layer, name="conv2d"):
 
     Raises ArgumentError for a table that does not fit out_channels or groups, and for init dirac with either.
     """
+
+    ending = "conv2d_activation.conv2d_activation"
 
     def __init__(
         self,
@@ -73,10 +76,13 @@ class Conv2d(Layer, name="conv2d"):
         if self.bias:
             self.params["b"] = builder.bias((k,))
 
-    def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
-        """Return y; backward needs x."""
+    def forward(self, x: Array, *, train: Step | None = None, function: Function | None = None) -> tuple[Array, Any]:
+        """Return y, or f(y); backward needs x, and what f keeps."""
         b = self.params["b"].operand if self.bias else None
-        return ops.conv2d(x, self._kernels(), b, **self._window), x
+        if function is None:
+            return ops.conv2d(x, self._kernels(), b, **self._window), x
+        y, kept = ops.conv2d_activation(x, self._kernels(), b, function, **self._window)
+        return y, Kept(x, function, kept)
 
     def evaluate(self, x: Array, norm: BatchNorm, function: Function | None, z: Array | None) -> Array:
         """Return y as the batch_norm after this layer makes it, or f of that and z, when evaluating."""
@@ -85,21 +91,23 @@ class Conv2d(Layer, name="conv2d"):
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return dx: with stride 1, the full correlation of dy with the rotated kernels."""
+        dy, saved = behind(dy, saved, self.bias)
         kernels = self._kernels()
-        if both := ops.conv2d_gradients(saved, dy, kernels, **self._window):
-            self._accumulate(both[1], dy)
+        if both := ops.conv2d_gradients(saved.x, dy, kernels, **self._window):
+            self._accumulate(both[1], dy, saved.db)
             return both[0]
         self.backward_params(dy, saved)
-        return ops.conv2d_backward_data(dy, kernels, saved.shape, **self._window)
+        return ops.conv2d_backward_data(dy, kernels, saved.x.shape, **self._window)
 
     def backward_params(self, dy: Array, saved: Any) -> None:
         """Add dw, the correlation of x and dy, and db, the sum of dy."""
-        self._accumulate(ops.conv2d_backward_weight(saved, dy, self._weight_shape(saved.shape), **self._window), dy)
+        dy, (x, db) = behind(dy, saved, self.bias)
+        self._accumulate(ops.conv2d_backward_weight(x, dy, self._weight_shape(x.shape), **self._window), dy, db)
 
-    def _accumulate(self, dw: Array, dy: Array) -> None:
+    def _accumulate(self, dw: Array, dy: Array, db: Array | None) -> None:
         self.params["w"].accumulate(self.connections.of_links(dw) if self.connections else dw)
         if self.bias:
-            self.params["b"].accumulate(ops.conv2d_backward_bias(dy))
+            self.params["b"].accumulate(ops.conv2d_backward_bias(dy) if db is None else db)
 
     def flops(self, shape: Shape) -> int:
         """Return 2 P Q K R S C/groups: a multiplication and an addition for every weight at every position."""

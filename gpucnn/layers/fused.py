@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from gpucnn.backend import Array
+from gpucnn.dispatch import at_once
 from gpucnn.layers.activation import Activation
 from gpucnn.layers.base import Layer
 from gpucnn.layers.batch_norm import BatchNorm
@@ -27,6 +28,11 @@ def is_apart() -> bool:
     return _apart.get()
 
 
+def is_together(layer: Layer, x: Array) -> bool:
+    """Return whether a layer and what follows are computed at once for images such as x."""
+    return not is_apart() and at_once(layer.ending, x)
+
+
 class Ended:
     """A layer and the activation after it: the same numbers, with fewer passes over memory.
 
@@ -44,7 +50,7 @@ class Ended:
     def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
         """Return f of the layer's output, and what each saved, or both together."""
         forward: Any = self.layer.forward
-        if not is_apart():
+        if is_together(self.layer, x):
             y, saved = forward(x, train=train, function=self.activation.function)
             return y, (saved,)
         between, first = forward(x, train=train)

@@ -9,6 +9,7 @@ from gpucnn.backend import Array, Shape
 from gpucnn.errors import ShapeError
 from gpucnn.layers.base import Layer
 from gpucnn.layers.chain import Chain, Container
+from gpucnn.layers.fused import is_together
 from gpucnn.layers.shapes import text
 from gpucnn.ops.activation import Function
 from gpucnn.random import Step
@@ -22,7 +23,7 @@ class Residual(Container, name="residual"):
     Source: K. He et al., "Deep Residual Learning for Image Recognition", arXiv:1512.03385.
     """
 
-    may_end = True
+    ending = "add.add_activation"
 
     def __init__(self, layers: list[Layer], shortcut: list[Layer] | None = None) -> None:
         self._layers, self._shortcut = Chain(layers), Chain(shortcut or [])
@@ -41,7 +42,7 @@ class Residual(Container, name="residual"):
     def forward(self, x: Array, *, train: Step | None = None, function: Function | None = None) -> tuple[Array, Any]:
         """Return f(x) + g(x), or an activation of that."""
         z, of_shortcut = self._shortcut.forward(x, train=train)
-        if self._layers.adds():
+        if is_together(self, x) and self._layers.adds():
             y, of_layers = self._layers.forward(x, train=train, function=function, z=z)
             return y, _Saved(of_layers, of_shortcut)
         y, of_layers = self._layers.forward(x, train=train)

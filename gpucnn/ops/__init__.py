@@ -40,6 +40,7 @@ from gpucnn.ops.batch_norm_activation import (
     batch_norm_activation_eval,
     batch_norm_activation_train,
 )
+from gpucnn.ops.bias_activation import bias_activation_backward
 from gpucnn.ops.binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_backward
 from gpucnn.ops.conv2d import (
     conv2d,
@@ -48,10 +49,12 @@ from gpucnn.ops.conv2d import (
     conv2d_backward_weight,
     conv2d_output_shape,
 )
+from gpucnn.ops.conv2d_activation import conv2d_activation
 from gpucnn.ops.conv2d_batch_norm import conv2d_batch_norm_eval
 from gpucnn.ops.conv2d_gradients import conv2d_gradients
 from gpucnn.ops.cross_entropy import cross_entropy, cross_entropy_backward
 from gpucnn.ops.dense import dense, dense_backward_bias, dense_backward_data, dense_backward_weight
+from gpucnn.ops.dense_activation import dense_activation
 from gpucnn.ops.dropout import dropout, dropout_backward
 from gpucnn.ops.finite import count_nonfinite
 from gpucnn.ops.gather import gather
@@ -84,9 +87,11 @@ __all__ = [
     "batch_norm_backward",
     "batch_norm_eval",
     "batch_norm_train",
+    "bias_activation_backward",
     "binary_cross_entropy",
     "binary_cross_entropy_backward",
     "conv2d",
+    "conv2d_activation",
     "conv2d_backward_bias",
     "conv2d_backward_data",
     "conv2d_backward_weight",
@@ -98,6 +103,7 @@ __all__ = [
     "cross_entropy",
     "cross_entropy_backward",
     "dense",
+    "dense_activation",
     "dense_backward_bias",
     "dense_backward_data",
     "dense_backward_weight",

@@ -19,10 +19,15 @@ def dense(x: Array, w: Array, b: Array | None = None) -> Array:
     >>> dense(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]]), np.array([0.5, 0.0]))
     array([[11.5, 17. ]])
     """
+    check(x, w, b)
+    return _dense(x, w, b)
+
+
+def check(x: Array, w: Array, b: Array | None) -> None:
+    """Raise unless these fit each other."""
     _check(x, w, "x", "w", x.shape[-1:] == w.shape[-1:])
     if b is not None and (b.shape != w.shape[:1] or b.dtype != x.dtype):
         raise ShapeError(f"b has shape {b.shape} and dtype {b.dtype}: it must be ({w.shape[0]},) and {x.dtype}")
-    return _dense(x, w, b)
 
 
 @operation

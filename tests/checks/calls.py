@@ -162,6 +162,7 @@ def conv_calls(cases: dict[str, Conv]) -> Iterator[Call]:
         for end, function in ("", None), (", relu", RELU), (", tanh", Function("tanh")):
             options = {**case.arguments, "function": function}
             yield Call("conv2d_batch_norm_eval", f"{label}{end}", (x, w, b, norm), options, 4 * forward + 128)
+        yield Call("conv2d_activation", label, (x, w, b, RELU), case.arguments, 4 * forward + 128)
         yield Call("conv2d_backward_data", label, (dy, w, case.x_shape), case.arguments, data, **linear)
         yield Call("conv2d_backward_weight", label, (x, dy, case.w_shape), case.arguments, weight, **linear)
         yield Call("conv2d_backward_bias", label, (dy,), {}, weight, **linear)
@@ -203,6 +204,8 @@ def dense_calls() -> Iterator[Call]:
         label, many = " by ".join(map(str, sizes)), {"terms": max(sizes) + 2, "linear": True}
         yield Call("dense", label, (x, w, b), **many)
         yield Call("dense", f"{label}, no bias", (x, w, None), **many)
+        yield Call("dense_activation", label, (x, w, b, RELU), terms=4 * max(sizes) + 8)
+        yield Call("bias_activation_backward", label, (dy, (dy, dy), RELU, True), terms=4 * max(sizes) + 8)
         yield Call("dense_backward_data", label, (dy, w), **many)
         yield Call("dense_backward_weight", label, (x, dy), **many)
         yield Call("dense_backward_bias", label, (dy,), **many)

@@ -29,7 +29,7 @@ from gpucnn.backend import Device
 from gpucnn.cuda import conv2d_gradients, launch, plans, sums
 from gpucnn.cuda.sources import kernels, source
 from gpucnn.cuda.step import ROWS, Backup, Ledger
-from gpucnn.ops.activation import RELU
+from gpucnn.ops.activation import RELU, Function
 from gpucnn.ops.batch_norm_activation import Running
 from gpucnn.ops.cast import store, widened
 from gpucnn.ops.finite import count_nonfinite
@@ -53,6 +53,8 @@ F, U = numbers(6, (2, 9, 12, 40), (72, 3, 2, 20), dtype="float32")
 HF, HU = (array.astype(np.float16) for array in (F, U))
 DU = numbers(7, ops.conv2d_output_shape(F.shape, U.shape, **FOURS), dtype="float32")[0]
 HM, HN, DM = (a.astype(np.float16) for a in numbers(8, (1, 9, 8, 24), (72, 3, 2, 24), (1, 9, 9, 72), dtype="float32"))
+G = U[:, 0, 0, 0]
+TANH, LEAKY = Function("tanh", reads="y"), Function("leaky_relu", (("slope", 0.3),), "x")
 DEPTHWISE: dict[str, Any] = {"stride": 2, "padding": 1, "groups": 4}
 V = numbers(3, (8, 3, 3, 1), dtype="float32")[0]
 DV = numbers(4, ops.conv2d_output_shape(X.shape, V.shape, **DEPTHWISE), dtype="float32")[0]
@@ -94,6 +96,12 @@ def batch_norm_and_all() -> list[Any]:
     running = Running(np.full(12, 2, np.float32), np.ones(12, np.float32), 0.5)
     y, *_, saved = ops.batch_norm_activation_train(x + 3, x[0], x[1], 1e-3, RELU, x[::-1].copy(), running)
     return [y, running.mean, running.var, *ops.batch_norm_activation_backward(x, saved)]
+
+
+def behind(bias: bool) -> list[Any]:
+    """Behind an activation, with and without a bias."""
+    g, db = ops.bias_activation_backward(X, (X, X), RELU, bias)
+    return [g] if db is None else [g, db]
 
 
 def steps(update: Callable[..., None], slots: int, **options: Any) -> list[Any]:
@@ -302,6 +310,10 @@ RUNS: dict[str, Run] = {
     "batch norm": batch_norm,
     "batch norm and all": batch_norm_and_all,
     "relu": lambda: [ops.relu_backward(X, np.maximum(X, 0), np.maximum(X, 0))],
+    "ended": lambda: [ops.conv2d_batch_norm_eval(X, W, B, (B, B, B, B * B, 1e-3), TANH, DY, **WINDOW)],
+    "ended by tiles": lambda: [ops.conv2d_batch_norm_eval(F, U, None, (*[G] * 3, G * G, 1e-3), TANH, DU, **FOURS)],
+    "ended by tiles, briefly": lambda: [ops.conv2d_activation(F, U, None, LEAKY, **FOURS)[0]],
+    "behind": lambda: [g for bias in (True, False) for g in behind(bias)],
     "gelu": lambda: [ops.gelu(X), ops.gelu_backward(X, X, X)],
     "add": lambda: [ops.add(SCORES, SCORES[::-1].copy())],
     "dropout": dropped,
@@ -543,6 +555,15 @@ MUTANTS = [
     Mutant("batch_norm", "rows - 1)", "rows)", "batch norm and all"),
     Mutant("batch_norm", "(1 - momentum) * running_mean[c]", "running_mean[c]", "batch norm and all"),
     Mutant("add", "Acc(left[i]) + Acc(right[i])", "Acc(left[i])", "add"),
+    Mutant("conv2d", "if (scale) sum = fma(sum, scale[k], shift[k]);", "", "ended"),
+    Mutant("conv2d", "sum += Acc(z[place])", "sum += Acc(z[k])", "ended"),
+    Mutant("conv2d_tiled", "if (end.whole()) return;", "", "ended by tiles, briefly"),
+    Mutant("conv2d_tiled", "if (n < columns) visit", "visit", "ended by tiles"),
+    Mutant("conv2d_tiled", "first + n, place", "n, place", "ended by tiles"),
+    Mutant("conv2d_tiled", "return whole() ? briefly", "return true ? briefly", "ended by tiles"),
+    Mutant("batch_norm", "fma(-mean[c], scale[c], beta[c])", "beta[c]", "ended"),
+    Mutant("bias_activation", "sum.value[i] += behind", "sum.value[i] += Acc(given.of[i])", "behind"),
+    Mutant("bias_activation", "!parts || own.lane", "own.lane", "behind"),
     Mutant("sums", "lane < LANES", "lane <= LANES", "sum rows"),
     Mutant("activation", "normal_cdf(v) + v", "normal_cdf(v) - v", "gelu"),
     Mutant("add", "if (i < count) y", "y", "add"),

@@ -16,6 +16,7 @@ from gpucnn.cuda import launch, plans
 from gpucnn.cuda.families import plain
 from gpucnn.profiling import meters, peaks
 from gpucnn.profiling.measure import profile
+from gpucnn.profiling.seams import ELSEWHERE
 
 
 @pytest.fixture
@@ -42,10 +43,12 @@ def test_kernels_and_launches_are_told(cuda: Any, monkeypatch: pytest.MonkeyPatc
     assert by["optimizer", "update"] == "gpucnn.cuda: sgd_update"
     expected = {row.part: row.work for row in profile(load(CONFIG), Device("cpu"), 1).rows}
     for row in found.rows:
-        if row.label.endswith(("conv2d", "dense", "residual", "optimizer")):
+        ended = row.part.path == "4.residual.layers.0.conv2d"  # by a gelu, which saves what the convolution does
+        if row.label.endswith(("conv2d", "dense", "residual", "optimizer")) and not ended:
             assert (row.work.flops, row.work.bytes) == (expected[row.part].flops, expected[row.part].bytes)
     assert found.on_gpu
-    assert all(row.host and row.host > 0 for row in found.rows)
+    assert all(row.host and row.host > 0 for row in found.rows if row.part.what != ELSEWHERE)
+    assert {row.part.path for row in found.rows if row.part.what == ELSEWHERE} == {"4.residual.layers.1.gelu"}
     assert found.step == found.plain
     assert "The parts keep the GPU busy for " in as_text(found)
 

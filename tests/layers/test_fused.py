@@ -83,7 +83,7 @@ def test_neighbours_are_computed_at_once(layers, fused):
     [
         (lambda: [Conv2d(16), BatchNorm(), Relu()], [True]),
         (lambda: [Conv2d(3, groups=3, bias=False), BatchNorm(), Conv2d(16, 1), BatchNorm(), Relu()], [True, True]),
-        (lambda: [Conv2d(16), Relu(), BatchNorm(), Relu()], [False, False, False]),
+        (lambda: [Conv2d(16), Relu(), BatchNorm(), Relu()], [False, False]),
         (lambda: [Conv2d(2, connections=[[0, 2], [1]]), BatchNorm()], [True]),
     ],
 )

@@ -30,7 +30,7 @@ BYTES = {
     ("0.conv2d", "forward"): X + W + B + Y,
     ("0.conv2d", "backward weight"): Y + X + W + B,
     ("1.batch_norm", "forward"): Y + 2 * B + Y + NEW,  # x, gamma, beta; y, and what is saved
-    ("1.batch_norm", "backward"): Y + KEPT + Y + 2 * B,  # dy, what was saved; dx, dgamma, dbeta
+    ("1.batch_norm", "backward"): Y + KEPT + B + Y + 2 * B,  # dy, what was saved, beta; dx, dgamma, dbeta
     ("2.relu", "forward"): 2 * POOLED,  # computed after the pooling
     ("2.relu", "backward data"): 3 * POOLED,
     ("3.max_pool2d", "forward"): Y + POOLED + POOLED // FLOAT,  # and a byte for where each maximum stood
