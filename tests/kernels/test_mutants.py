@@ -257,9 +257,9 @@ MUTANTS = [
     Mutant("conv2d_band_weight", "      if (m > 0) __syncthreads();\n", "", "band weight"),
     Mutant("conv2d_band_weight", "      __syncthreads();\n      if (lane", "      if (lane", "band weight"),
     Mutant("conv2d_band_weight", "n < sight.outputs ? Acc(from[n])", "true ? Acc(from[n])", "band weight"),
-    Mutant("conv2d_band_weight", "l < lanes", "l < lanes - 1", "band weight"),
+    Mutant("conv2d_band_weight", "l < lanes()", "l < lanes() - 1", "band weight"),
     Mutant("conv2d_band_weight", "parts + blockIdx.y * g.K", "parts + g.K", "band weight by threes"),
-    Mutant("conv2d_band_weight", "neighbours ? quad * 4 + i : quad + i * quads", "quad + i", "band weight by threes"),
+    Mutant("conv2d_band_weight", "quad + i * quads()", "quad + i", "band weight by threes"),
     Mutant(
         "conv2d_band_weight", "++i) {  // of one term of each thread\n      __syncthreads();", "++i) {", "band weight"
     ),
