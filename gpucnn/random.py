@@ -10,7 +10,7 @@ Source: J. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
 _LOW = 0xFFFFFFFF
+_BLOCK = 1 << 13  # pairs of numbers that are drawn at a time
 
 
 def round_keys(seed: int) -> list[tuple[int, int]]:
@@ -62,6 +63,8 @@ class Stream:
     seed: int
     purpose: str
     step: int = 0
+    now: Array | None = field(default=None, compare=False)
+    """The step where only the device knows it, int32 (1,): in place of `step`."""
 
     @property
     def number(self) -> int:
@@ -72,7 +75,8 @@ class Stream:
         """Return `count` 32-bit words for each index, shape (len(indices), count): independent of its neighbours."""
         blocks = xp.arange(-(-count // 4), dtype=xp.uint64)[None, :]
         rows = xp.asarray(indices, dtype=xp.uint64)[:, None]
-        words = philox((rows, blocks, self.step, self.number), self.seed, xp)
+        step = self.step if self.now is None else self.now
+        words = philox((rows, blocks, step, self.number), self.seed, xp)
         bits: Array = words.reshape(len(rows), 4 * blocks.size)[:, :count]
         return bits
 
@@ -99,9 +103,12 @@ class Stream:
     def normal(self, shape: Shape, xp: Any = np) -> Array:
         """Return standard normal float64 numbers of `shape`, by the Box-Muller transform."""
         count = int(np.prod(shape))
-        pairs = self.uniform((-(-count // 2), 2), np.float64, xp)
-        radius, angle = xp.sqrt(-2.0 * xp.log1p(-pairs[:, 0])), 2.0 * np.pi * pairs[:, 1]
-        numbers: Array = xp.stack([radius * xp.cos(angle), radius * xp.sin(angle)], axis=1)
+        numbers: Array = xp.empty((-(-count // 2), 2))
+        for start in range(0, len(numbers), _BLOCK):  # what is computed on the way stays in the cache
+            block = numbers[start : start + _BLOCK]
+            pairs = self.uniform(block.shape, np.float64, xp, start=2 * start)
+            radius, angle = xp.sqrt(-2.0 * xp.log1p(-pairs[:, 0])), 2.0 * np.pi * pairs[:, 1]
+            block[:, 0], block[:, 1] = radius * xp.cos(angle), radius * xp.sin(angle)
         return numbers.reshape(-1)[:count].reshape(shape)
 
     def permutation(self, count: int, xp: Any = np) -> Array:
@@ -115,12 +122,14 @@ class Step:
     """One training step: what a layer needs to know to draw its random numbers.
 
     first: the place in the step's batch of the first image at hand, where the batch is computed in parts.
+    now: int32 (1,), the index where only the device knows it, in place of `index`.
     """
 
     seed: int
     index: int
     first: int = 0
+    now: Array | None = field(default=None, compare=False)
 
     def stream(self, purpose: str) -> Stream:
         """Return the numbers that `purpose` (a layer's path, say) draws in this step."""
-        return Stream(self.seed, purpose, self.index)
+        return Stream(self.seed, purpose, self.index, self.now)

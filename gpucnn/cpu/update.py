@@ -45,6 +45,11 @@ def adagrad_update(
 
 def _in_chunks(name: str, lists: list[list[Array] | None], decayed: Sequence[bool], options: dict[str, Any]) -> None:
     """Call the update of this name, which works element by element and in place, on chunks of all arrays."""
+    numbers, skip, unscale = (options.pop(key, None) for key in ("numbers", "skip", "unscale"))
+    if numbers is not None:
+        raise NotApplicable("numbers that only a device knows ahead are the reference's")
+    if skip is not None and skip[0]:
+        return
     loops = module("update")
     update: Callable[..., None] = inspect.unwrap(getattr(ops, name)) if loops is None else getattr(loops, name)
     rows = [None if arrays is None else [_row(array) for array in arrays] for arrays in lists]
@@ -52,7 +57,9 @@ def _in_chunks(name: str, lists: list[list[Array] | None], decayed: Sequence[boo
 
     def work(number: int) -> None:
         parts = cut[number]
-        chosen = (None if arrays is None else [arrays[i][part] for i, part in parts] for arrays in rows)
+        chosen = [None if arrays is None else [arrays[i][part] for i, part in parts] for arrays in rows]
+        if unscale is not None:
+            chosen[1] = [grad / unscale[0] for grad in chosen[1] or []]
         update(*chosen, [decayed[i] for i, _ in parts], **options)
 
     run(work, len(cut))

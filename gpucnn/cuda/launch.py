@@ -57,8 +57,8 @@ def launch(name: str, grid: tuple[int, ...], /, *, block: int = THREADS, shared:
     _check_names(kernel, arguments)
     arrays = [(p, array) for p in kernel.parameters if p.array for array in _each(p, arguments[p.name])]
     module = _check_devices(kernel, [(p.name, array) for p, array in arrays])
-    typed = (np.dtype(array.dtype) for p, array in arrays if p.type == "T")
-    element = next(typed, np.dtype(np.float32))  # a kernel without T is the same for all
+    typed = (np.dtype(array.dtype) for of in ("T", "Acc") for p, array in arrays if p.type == of)
+    element = next(typed, np.dtype(np.float32))  # a kernel of neither type is the same for all
     if element.name not in kernel.dtypes:
         raise ArgumentError(f"kernel {name}: dtype {element} must be one of {', '.join(kernel.dtypes)}")
     values = tuple(_checked(kernel, p, arguments[p.name], element) for p in kernel.parameters)

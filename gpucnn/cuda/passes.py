@@ -7,10 +7,12 @@ from typing import Any, NamedTuple, cast
 
 from gpucnn.backend import Array
 from gpucnn.cuda import sums
+from gpucnn.cuda.ending import NOTHING
 from gpucnn.cuda.geometry import geometry
 from gpucnn.cuda.launch import blocks, launch
 from gpucnn.cuda.machine import Machine
 from gpucnn.cuda.plans import Arrays, Plan, Task
+from gpucnn.cuda.sources import kernels
 
 
 class Product(NamedTuple):
@@ -73,8 +75,10 @@ def launch_pass(name: str, grid: tuple[int, ...], plan: Plan, task: Task, arrays
     The kernel of a weight gradient writes `parts` (pieces, K, R, S, C/groups) of its sums, which are added up in order.
     """
     others["g"] = geometry(task.x_shape, task.w_shape[0], task.window, task.groups)
+    if task.which == "forward" and any(p.name == "function" for p in kernels()[name].parameters):
+        others = {**NOTHING, **others}
     if task.which != "backward_weight":
-        launch(name, grid, **{**arrays, **others})
+        launch(name, grid, **{**others, **arrays})
         return
     x, dy, dw = (cast(Array, arrays[name]) for name in ("x", "dy", "dw"))
     parts = sums.new_parts(x, plan.option("pieces"), dw.size)

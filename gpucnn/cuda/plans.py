@@ -8,6 +8,9 @@ a module of `gpucnn.cuda.families`, found by its file, with three functions:
     run(plan, task, arrays)         computes the task; arrays by name: forward x, w, b (or None), y;
                                     backward_data dy, w, dx; backward_weight x, dy, dw
 
+Where a module says `ENDS = True`, its forward kernels end with what epilogue.cuh is: `run` is given that, too, if it is
+asked for. What another family has computed is gone over once more.
+
 Without tuning, the plan with the best estimate for the architecture's nominal machine is chosen: results are the same
 on every device of an architecture, and where sums are taken in one order, on all.
 """
@@ -17,12 +20,13 @@ from __future__ import annotations
 import importlib
 import math
 import pkgutil
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache, lru_cache
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from gpucnn.backend import Array, Shape
+from gpucnn.cuda.ending import finish
 from gpucnn.cuda.geometry import Whole, Window
 from gpucnn.cuda.machine import Machine, nominal
 from gpucnn.numerics import Numerics
@@ -49,6 +53,13 @@ class Task(NamedTuple):
     dtype: str
     numerics: Numerics
     architecture: int
+
+    def __str__(self) -> str:
+        """Return it as a line, by which it is known in files: equal tasks have equal ones."""
+        window, ((top, bottom), (left, right)) = self.window, self.window.pads
+        shapes = f"x={_by(self.x_shape)} w={_by(self.w_shape)} groups={self.groups}"
+        sizes = f"stride={_by(window.stride)} dilation={_by(window.dilation)} pads={_by((top, bottom, left, right))}"
+        return f"{self.which} {shapes} {sizes} {self.dtype} {self.numerics} sm_{self.architecture}"
 
     @property
     def y_shape(self) -> Shape:
@@ -126,6 +137,7 @@ Choose = Callable[[Task], Plan | None]
 """What gives a plan for a task, or None: then that with the best estimate is chosen."""
 
 _choose: Setting[Choose] = Setting("plans", lambda task: None)
+_log: Setting[list[tuple[Task, Plan]] | None] = Setting("plans' log", None)
 
 
 def using(choose: Choose) -> AbstractContextManager[None]:
@@ -135,7 +147,19 @@ def using(choose: Choose) -> AbstractContextManager[None]:
 
 def chosen(task: Task) -> Plan:
     """Return the plan by which a task is computed."""
-    return _choose.get()(task) or candidates(task)[0]
+    plan = _choose.get()(task) or candidates(task)[0]
+    log = _log.get()
+    if log is not None:
+        log.append((task, plan))
+    return plan
+
+
+@contextmanager
+def recorded() -> Iterator[list[tuple[Task, Plan]]]:
+    """Note every task and the plan that is chosen for it, in order, while entered."""
+    log: list[tuple[Task, Plan]] = []
+    with _log.using(log):
+        yield log
 
 
 @lru_cache(maxsize=1024)
@@ -156,12 +180,21 @@ def families() -> dict[str, Family]:
     return {name: importlib.import_module(f"{package.__name__}.{name}") for name in names}
 
 
-def compute(task: Task, arrays: Arrays) -> None:
-    """Compute a task by the plan that is chosen for it."""
+def compute(task: Task, arrays: Arrays, end: Mapping[str, Any] | None = None) -> None:
+    """Compute a task by the plan that is chosen for it; a forward pass may end with what `gpucnn.cuda.ending` tells."""
     plan = chosen(task)
-    families()[plan.family].run(plan, task, arrays)
+    family = families()[plan.family]
+    if end is None or getattr(family, "ENDS", False):
+        family.run(plan, task, {**arrays, **(end or {})})
+    else:
+        family.run(plan, task, arrays)
+        finish(arrays["y"], end)
 
 
 def canonical(window: Window) -> Whole:
     """Return a window as plain values: tasks with equal ones are equal."""
     return Whole(window.kernel, window.stride, window.dilation, window.pads, window.output)
+
+
+def _by(sizes: Sequence[int]) -> str:
+    return "x".join(map(str, sizes))

@@ -6,7 +6,7 @@ A kernel's declaration is the only place that says what it takes: `launch` check
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from gpucnn.errors import ArgumentError
+from gpucnn.halves import accumulator
 from gpucnn.resources import folder
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 """What the type T of the sources may stand for."""
 
 _KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\([\w, ]+\)\s*)?(\w+)\(([^)]*)\)')
+_ENTRY = re.compile(r'^extern "C" __global__.*?(\w+)\([^()]*\) \{$.*?^\}$', re.DOTALL | re.MULTILINE)
 _PARAMETER = re.compile(
     r"(?P<const>const )?(?P<type>\w+)(?P<many>\* const)?(?P<array>\* __restrict__)? "
     r"(?P<name>\w+)(?P<null> /\* or null \*/)?"
@@ -28,11 +30,6 @@ _STRUCTURE = re.compile(r"struct (\w+) \{((?:\s*int [\w, ]+;)+)\s*\};")
 _INCLUDE = re.compile(r'#include "([\w.]+)"')
 _COMPILED_FOR = re.compile(r"// compiled for: (?P<dtypes>\w+( \w+)*)(; from sm_(?P<architecture>\d+) on)?")
 _TYPES = {"int": "int32", "float": "float32", "uint8": "uint8", "uint32": "uint32", "int64": "int64"}
-
-
-def accumulator(element: np.dtype) -> np.dtype:
-    """Return what sums of such elements are carried in: the type Acc of the sources."""
-    return np.dtype(np.float64 if element == np.float64 else np.float32)
 
 
 @dataclass(frozen=True)
@@ -130,13 +127,17 @@ def structures() -> dict[str, np.dtype]:
     }
 
 
-def source(files: Sequence[Path], dtype: str) -> str:
+def source(files: Sequence[Path], dtype: str, only: Collection[str] | None = None) -> str:
     """Return the text of these files for one dtype, the headers they include in front, each once.
 
-    Headers become part of the text because CuPy's cache of compiled kernels looks at nothing else.
+    Headers become part of the text because CuPy's cache of compiled kernels looks at nothing else. only: the names of
+    kernels, without all others.
     """
     included: set[str] = set()
-    return f"#define GPUCNN_{dtype}\n" + "".join(_expanded(file, included) for file in files)
+    text = f"#define GPUCNN_{dtype}\n" + "".join(_expanded(file, included) for file in files)
+    if only is None:
+        return text
+    return _ENTRY.sub(lambda entry: entry[0] if entry[1] in only else "\n" * entry[0].count("\n"), text)
 
 
 def _expanded(file: Path, included: set[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from annotated_types import MinLen
 
+from gpucnn import ops
 from gpucnn.backend import Array, Shape, array_module
 from gpucnn.errors import ShapeError
 from gpucnn.layers.base import Layer
@@ -38,7 +39,12 @@ class Concat(Container, name="concat"):
     def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
         """Return the branches' outputs side by side."""
         ys, saved = zip(*(chain.forward(x, train=train) for chain in self.chains.values()), strict=True)
-        return array_module(x).concatenate(ys, axis=-1), ([y.shape[-1] for y in ys], saved)
+        channels = [y.shape[-1] for y in ys]
+        whole, start = array_module(x).empty((*ys[0].shape[:-1], sum(channels)), ys[0].dtype), 0
+        for y, count in zip(ys, channels, strict=True):
+            whole[..., start : start + count] = y
+            start += count
+        return whole, (channels, saved)
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Cut dy into the branches' parts; return the sum of what they hand back."""
@@ -46,7 +52,7 @@ class Concat(Container, name="concat"):
         dx, start = None, 0
         for chain, count, kept in zip(self.chains.values(), channels, saved_branches, strict=True):
             part = chain.backward(dy[..., start : start + count], kept)
-            dx, start = part if dx is None else dx + part, start + count
+            dx, start = part if dx is None else ops.add(dx, part), start + count
         assert dx is not None, "there is at least one branch"
         return dx
 

@@ -1,21 +1,29 @@
 """Steps of optimizers: the parameters' new values from their gradients, in place, element by element.
 
-Each takes lists with one array a parameter, so that an implementation may compute all of a network at once.
+Each takes lists with one array a parameter, so that an implementation may compute all of a network at once. What a
+step that is queued long before it runs has to read from the device is given as arrays, or None:
+
+    numbers   what changes from step to step, in place of what lr and step say, see `gpucnn.rates`: in the dtype that
+              sums have; the bits are those of the call with lr and step
+    skip      int32 (1,): where it is not 0, nothing is changed
+    unscale   float32 (1,): what the gradients are divided by first, a power of two: the scale of a loss
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from typing import Any
 
 from gpucnn.backend import Array, array_module
 from gpucnn.dispatch import operation
+from gpucnn.rates import adam_numbers, plain_numbers
 
 
 @operation
 def sgd_update(
     values: list[Array], grads: list[Array], velocities: list[Array] | None, decayed: Sequence[bool], *, lr: float,
-    momentum: float, decay: float, nesterov: bool,
+    momentum: float, decay: float, nesterov: bool, numbers: Array | None = None, skip: Array | None = None,
+    unscale: Array | None = None,
 ) -> None:  # fmt: skip
     """Take one step of stochastic gradient descent; velocities is None where there is no momentum m.
 
@@ -29,13 +37,16 @@ def sgd_update(
     >>> w, v
     (array([0.95]), array([0.5]))
     """
-    for i, (value, grad, decays) in enumerate(zip(values, grads, decayed, strict=True)):
+    if _skipped(skip):
+        return
+    (rate,) = plain_numbers(lr) if numbers is None else numbers
+    for i, (value, grad, decays) in enumerate(zip(values, _unscaled(grads, unscale), decayed, strict=True)):
         velocity = None if velocities is None else velocities[i]
-        _sgd(value, grad, velocity, lr, momentum, decay if decays else 0.0, nesterov)
+        _sgd(value, grad, velocity, rate, momentum, decay if decays else 0.0, nesterov)
 
 
 def _sgd(
-    value: Array, grad: Array, velocity: Array | None, lr: float, momentum: float, decay: float, nesterov: bool
+    value: Array, grad: Array, velocity: Array | None, lr: Any, momentum: float, decay: float, nesterov: bool
 ) -> None:
     if decay:
         grad = _decayed(value, grad, decay)
@@ -54,6 +65,7 @@ def _sgd(
 def adam_update(
     values: list[Array], grads: list[Array], means: list[Array], squares: list[Array], decayed: Sequence[bool], *,
     lr: float, step: int, beta1: float, beta2: float, eps: float, decay: float, decoupled: bool,
+    numbers: Array | None = None, skip: Array | None = None, unscale: Array | None = None,
 ) -> None:  # fmt: skip
     """Take one step of Adam, or of AdamW where the decay is `decoupled`; step t counts from 0.
 
@@ -63,17 +75,21 @@ def adam_update(
 
     means, squares: m and v. decayed: for each parameter whether weight decay applies.
     """
-    for value, grad, mean, square, decays in zip(values, grads, means, squares, decayed, strict=True):
-        _adam(value, grad, mean, square, lr, step, beta1, beta2, eps, decay if decays else 0.0, decoupled)
+    if _skipped(skip):
+        return
+    rate, root, keep = adam_numbers(lr, step, beta1, beta2, decay, decoupled) if numbers is None else numbers
+    lists = (values, _unscaled(grads, unscale), means, squares, decayed)
+    for value, grad, mean, square, decays in zip(*lists, strict=True):
+        _adam(value, grad, mean, square, rate, root, keep, beta1, beta2, eps, decay if decays else 0.0, decoupled)
 
 
 def _adam(
-    value: Array, grad: Array, mean: Array, square: Array, lr: float, step: int, beta1: float, beta2: float,
-    eps: float, decay: float, decoupled: bool,
+    value: Array, grad: Array, mean: Array, square: Array, rate: Any, root: Any, keep: Any, beta1: float,
+    beta2: float, eps: float, decay: float, decoupled: bool,
 ) -> None:  # fmt: skip
     xp = array_module(value)
     if decay and decoupled:
-        value *= 1 - lr * decay
+        value *= keep
     elif decay:
         grad = _decayed(value, grad, decay)
     mean *= beta1
@@ -83,17 +99,17 @@ def _adam(
     change *= 1 - beta2
     square += change
     scale = xp.sqrt(square, out=change)
-    scale /= math.sqrt(1 - beta2 ** (step + 1))
+    scale /= root
     scale += eps
     change = xp.divide(mean, scale, out=scale)
-    change *= lr / (1 - beta1 ** (step + 1))
+    change *= rate
     value -= change
 
 
 @operation
 def adagrad_update(
     values: list[Array], grads: list[Array], squares: list[Array], decayed: Sequence[bool], *, lr: float, eps: float,
-    decay: float,
+    decay: float, numbers: Array | None = None, skip: Array | None = None, unscale: Array | None = None,
 ) -> None:  # fmt: skip
     """Take one step of Adagrad.
 
@@ -107,11 +123,14 @@ def adagrad_update(
     >>> w, s
     (array([1.1]), array([4.]))
     """
-    for value, grad, square, decays in zip(values, grads, squares, decayed, strict=True):
-        _adagrad(value, grad, square, lr, eps, decay if decays else 0.0)
+    if _skipped(skip):
+        return
+    (rate,) = plain_numbers(lr) if numbers is None else numbers
+    for value, grad, square, decays in zip(values, _unscaled(grads, unscale), squares, decayed, strict=True):
+        _adagrad(value, grad, square, rate, eps, decay if decays else 0.0)
 
 
-def _adagrad(value: Array, grad: Array, square: Array, lr: float, eps: float, decay: float) -> None:
+def _adagrad(value: Array, grad: Array, square: Array, lr: Any, eps: float, decay: float) -> None:
     xp = array_module(value)
     if decay:
         grad = _decayed(value, grad, decay)
@@ -122,6 +141,15 @@ def _adagrad(value: Array, grad: Array, square: Array, lr: float, eps: float, de
     change = xp.divide(grad, scale, out=scale)
     change *= lr
     value -= change
+
+
+def _skipped(skip: Array | None) -> bool:
+    return skip is not None and bool(skip[0])
+
+
+def _unscaled(grads: list[Array], unscale: Array | None) -> list[Array]:
+    """Return the gradients divided by the scale, where there is one."""
+    return grads if unscale is None else [grad / unscale[0] for grad in grads]
 
 
 def _decayed(value: Array, grad: Array, decay: float) -> Array:

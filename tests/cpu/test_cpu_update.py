@@ -54,3 +54,14 @@ def test_adam(decay, decoupled, rng):
 @pytest.mark.parametrize("decay", [0.0, 0.01])
 def test_adagrad(decay, rng):
     bits_are_those_of_the_reference(ops.adagrad_update, 1, rng, lr=0.1, eps=1e-10, decay=decay)
+
+
+def test_what_is_read_from_arrays(rng):
+    scale = {"unscale": np.array([256], np.float32), "skip": np.zeros(1, np.int32)}
+    bits_are_those_of_the_reference(ops.adagrad_update, 1, rng, lr=0.1, eps=1e-10, decay=0.01, **scale)
+    value, grad = np.ones(3, np.float32), np.ones(3, np.float32)
+    options = {"lr": 0.5, "momentum": 0.0, "decay": 0.0, "nesterov": False}
+    ops.sgd_update([value], [grad], None, [True], **options, skip=np.ones(1, np.int32))
+    assert value.tolist() == [1, 1, 1]
+    ops.sgd_update([value], [grad], None, [True], **options, numbers=np.array([2], np.float32))
+    assert value.tolist() == [-1, -1, -1]

@@ -50,7 +50,7 @@ def test_arguments_arrive_in_order_and_in_the_declared_types(launched):
 
 def test_blocks_may_have_other_threads_and_more_shared_memory(launched):
     x = np.ones(3, np.float32)
-    launch("add", (2,), block=128, shared=64, a=x, b=x, y=x.copy(), count=3)
+    launch("add", (2,), block=128, shared=64, left=x, right=x, y=x.copy(), count=3, function=0, a=0.0)
     assert launched[0][2:4] == ((2,), (128,))
     assert launched[0][5] == {"shared_mem": 64}
 
@@ -60,7 +60,7 @@ def test_a_dtype_that_a_kernel_is_not_compiled_for_is_refused(launched, monkeypa
     monkeypatch.setattr(room, "kernels", lambda: {"add": replace(found, dtypes=("float16",))})
     x = np.ones(3, np.float32)
     with pytest.raises(ArgumentError, match="kernel add: dtype float32 must be one of float16"):
-        launch("add", (1,), a=x, b=x, y=x.copy(), count=3)
+        launch("add", (1,), left=x, right=x, y=x.copy(), count=3, function=0, a=0.0)
     assert not launched
 
 
@@ -121,7 +121,8 @@ def test_a_read_only_output_is_refused(launched):
 
 def sgd_update(**changes: Any) -> None:
     given = {"values": [np.ones(3), np.ones(2)], "grads": [np.ones(3), np.ones(2)], "velocities": None}
-    numbers = {"lr": 0.1, "momentum": 0, "decay": 0, "nesterov": 0}
+    numbers: dict[str, Any] = {"lr": 0.1, "momentum": 0, "decay": 0, "nesterov": 0}
+    numbers |= {"numbers": None, "skip": None, "unscale": None}
     launch("sgd_update", (1,), **given | numbers | {"chunks": np.zeros((1, 4), np.int32)} | changes)
 
 

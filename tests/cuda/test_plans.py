@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
+from checks.tasks import PASSES, task
 
-from gpucnn import numerics
 from gpucnn.cuda import plans
-from gpucnn.cuda.conv2d import task_of
 from gpucnn.cuda.plans import Plan, Task
 from gpucnn.cuda.sums import parts_of
 from gpucnn.ops.window import Window
-
-PASSES = ("forward", "backward_data", "backward_weight")
-
-
-def task(which: str, x_shape, w_shape, dtype: str = "float32", how: numerics.Numerics = "exact", **window) -> Task:
-    groups = x_shape[3] // w_shape[3]
-    with numerics.using(how):
-        seen = Window.over(x_shape[1:3], w_shape[1:3], **window)
-        return task_of(which, np.empty(0, dtype), x_shape, w_shape, seen, groups)
 
 
 def tile_size(rows: int, columns: int, products: int) -> int | None:

@@ -16,10 +16,12 @@ from gpucnn.cuda import launch, sums
 from gpucnn.layers.base import Parameter
 from gpucnn.ops import activation
 from gpucnn.ops.finite import count_nonfinite
+from gpucnn.ops.loss_scale import adapt_loss_scale
 from gpucnn.ops.sums import sum_rows
 from gpucnn.ops.update import adagrad_update, adam_update, sgd_update
 from gpucnn.optimizers.adam import Adam
 from gpucnn.random import Stream
+from gpucnn.rates import adam_numbers, plain_numbers
 
 ACTIVATIONS: list[tuple[str, dict[str, float]]] = [
     *((name.removesuffix("_backward"), {}) for name in dir(activation) if name.endswith("_backward")),
@@ -73,11 +75,29 @@ def test_dropout_is_the_same_bit_for_bit(dtype, seed, start):
     stream, rate = Stream(seed, "3.dropout", 41), 0.3
     for shape in SHAPES:
         x, dy = numbers(5, shape, shape, dtype=dtype)
-        y, mask = ops.dropout(x, rate, stream, start=start)
-        expected = (stream.uniform(shape, start=start) >= rate) * x.dtype.type(1 / (1 - rate))
-        np.testing.assert_array_equal(mask, expected, strict=True)
-        np.testing.assert_array_equal(y, x * expected, strict=True)
-        np.testing.assert_array_equal(ops.dropout_backward(dy, mask), dy * expected, strict=True)
+        y, kept = ops.dropout(x, rate, stream, start=start)
+        expected = (stream.uniform(shape, start=start) >= rate).astype(np.uint8)
+        factors = expected * x.dtype.type(1 / (1 - rate))
+        np.testing.assert_array_equal(kept, expected, strict=True)
+        np.testing.assert_array_equal(y, x * factors, strict=True)
+        np.testing.assert_array_equal(ops.dropout_backward(dy, kept, rate), dy * factors, strict=True)
+
+
+def test_dropout_of_a_step_that_only_the_device_knows(dtype):
+    (x,) = numbers(5, (3, 17), dtype=dtype)
+    for impl in ("auto", "reference"):
+        with dispatch.using(impl):
+            known, told = (Stream(7, "a", 41), Stream(7, "a", 9, now=np.array([41], np.int32)))
+            assert_same(list(ops.dropout(x, 0.4, told)), list(ops.dropout(x, 0.4, known)))
+
+
+def test_the_scale_of_a_loss():
+    """Halved and counted where something was found, doubled after three good steps in a row, exactly."""
+    scale, counts = np.array([8], np.float32), np.array([0, 5], np.int32)
+    expected = [(8, 1, 5), (8, 2, 5), (16, 0, 5), (16, 1, 5), (8, 0, 6), (4, 0, 7), (4, 1, 7)]
+    for found, (new, good, skipped) in zip((0, 0, 0, 0, 3, 1, 0), expected, strict=True):
+        adapt_loss_scale(scale, counts, np.array([found], np.int32), 3)
+        assert (*scale, *counts) == (new, good, skipped)
 
 
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
@@ -117,6 +137,49 @@ def compare_steps(update: Any, dtype: str, slots: int, options: Callable[[int], 
     eps = np.finfo(dtype).eps
     for got, wanted in zip(chain(*actual), chain(*expected), strict=True):
         np.testing.assert_allclose(got, wanted, rtol=64 * eps, atol=16 * eps)
+
+
+UPDATES: dict[Any, tuple[dict[str, Any], Callable[[float, int], tuple[float, ...]]]] = {
+    sgd_update: ({"momentum": 0.9, "nesterov": True, "decay": 0.1}, lambda lr, step: plain_numbers(lr)),
+    adam_update: (
+        {"beta1": 0.8, "beta2": 0.95, "eps": 1e-3, "decay": 0.1, "decoupled": True},
+        lambda lr, step: adam_numbers(lr, step, 0.8, 0.95, 0.1, decoupled=True),
+    ),
+    adagrad_update: ({"eps": 1e-3, "decay": 0.1}, lambda lr, step: plain_numbers(lr)),
+}
+"""Each update with options, and what it computes from a learning rate and a step."""
+
+
+@pytest.mark.parametrize("update", UPDATES)
+def test_what_a_step_reads_from_the_device(update, dtype):
+    """Numbers give the bits of lr and step, skip leaves all as it is, unscale divides: by kernel and by reference."""
+    options, numbers_of = UPDATES[update]
+    shapes, lr, step = [(3, 97), (5,)], 0.3, 4
+    arrays = [numbers(6 + k, *shapes, dtype=dtype) for k in range(2 + (2 if update is adam_update else 1))]
+    arrays[2:] = [[abs(x) for x in slot] for slot in arrays[2:]]
+    row, wrong = np.array(numbers_of(lr, step), dtype), {"lr": 9.0} | ({"step": 99} if update is adam_update else {})
+    right = {"lr": lr} | ({"step": step} if update is adam_update else {})
+    scale, flag = np.array([1024], np.float32), np.array([0], np.int32)
+    large = [[x * x.dtype.type(1024) for x in arrays[1]] if i == 1 else slot for i, slot in enumerate(arrays)]
+
+    def stepped(given: list[list[np.ndarray]], **more: Any) -> list[np.ndarray]:
+        lists = [[x.copy() for x in slot] for slot in given]
+        update(*lists, [True, False], **options, **more)
+        return [x for i, slot in enumerate(lists) if i != 1 for x in slot]
+
+    before = [x for i, slot in enumerate(arrays) if i != 1 for x in slot]
+    for impl in ("auto", "reference"):
+        with dispatch.using(impl):
+            expected = stepped(arrays, **right)
+            assert_same(stepped(arrays, **wrong, numbers=row), expected)
+            assert_same(stepped(large, **right, unscale=scale, skip=flag), expected)
+            assert_same(stepped(arrays, **right, skip=flag + 3), before)
+
+
+def assert_same(actual: list[np.ndarray], expected: list[np.ndarray]) -> None:
+    """Fail unless two lists of arrays are equal to the last bit."""
+    for one, other in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(one, other, strict=True)
 
 
 def shifted(x: np.ndarray, places: int) -> np.ndarray:

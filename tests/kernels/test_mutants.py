@@ -19,14 +19,21 @@ import numpy as np
 import pytest
 from checks.arrays import numbers
 from checks.calls import some_frames
-from checks.probe import copied, some_floats, wrong_roundings
+from checks.plans import forced
+from checks.probe import TOGETHER, copied, some_floats, wrong_roundings
 from cushim.expected import reference
 from cushim.module import KernelError, Module, Schedule
 
 from gpucnn import dispatch, ops
+from gpucnn.backend import Device
 from gpucnn.cuda import conv2d_gradients, launch, plans, sums
 from gpucnn.cuda.sources import kernels, source
+from gpucnn.cuda.step import ROWS, Backup, Ledger
+from gpucnn.ops.activation import RELU, Function
+from gpucnn.ops.batch_norm_activation import Running
+from gpucnn.ops.cast import store, widened
 from gpucnn.ops.finite import count_nonfinite
+from gpucnn.ops.loss_scale import adapt_loss_scale
 from gpucnn.ops.sums import sum_rows
 from gpucnn.ops.update import adagrad_update, adam_update, sgd_update
 from gpucnn.random import Stream
@@ -45,6 +52,9 @@ FOURS: dict[str, Any] = {"stride": 2, "padding": ((2, 1), (1, 0)), "groups": 2}
 F, U = numbers(6, (2, 9, 12, 40), (72, 3, 2, 20), dtype="float32")
 HF, HU = (array.astype(np.float16) for array in (F, U))
 DU = numbers(7, ops.conv2d_output_shape(F.shape, U.shape, **FOURS), dtype="float32")[0]
+HM, HN, DM = (a.astype(np.float16) for a in numbers(8, (1, 9, 8, 24), (72, 3, 2, 24), (1, 9, 9, 72), dtype="float32"))
+G = U[:, 0, 0, 0]
+TANH, LEAKY = Function("tanh", reads="y"), Function("leaky_relu", (("slope", 0.3),), "x")
 DEPTHWISE: dict[str, Any] = {"stride": 2, "padding": 1, "groups": 4}
 V = numbers(3, (8, 3, 3, 1), dtype="float32")[0]
 DV = numbers(4, ops.conv2d_output_shape(X.shape, V.shape, **DEPTHWISE), dtype="float32")[0]
@@ -80,6 +90,20 @@ def batch_norm() -> list[Any]:
     return [y, mean, var, *ops.batch_norm_backward(X, saved)]
 
 
+def batch_norm_and_all() -> list[Any]:
+    """Of 12 channels, whose threads do not fill a block, with an array added, relu and running statistics."""
+    x = X.reshape(-1, 12)
+    running = Running(np.full(12, 2, np.float32), np.ones(12, np.float32), 0.5)
+    y, *_, saved = ops.batch_norm_activation_train(x + 3, x[0], x[1], 1e-3, RELU, x[::-1].copy(), running)
+    return [y, running.mean, running.var, *ops.batch_norm_activation_backward(x, saved)]
+
+
+def behind(bias: bool) -> list[Any]:
+    """Behind an activation, with and without a bias."""
+    g, db = ops.bias_activation_backward(X, (X, X), RELU, bias)
+    return [g] if db is None else [g, db]
+
+
 def steps(update: Callable[..., None], slots: int, **options: Any) -> list[Any]:
     """Of two arrays, one of several chunks and exempt from decay."""
     large = np.resize(X, 5000)
@@ -88,18 +112,88 @@ def steps(update: Callable[..., None], slots: int, **options: Any) -> list[Any]:
     return [array for arrays in (values, *remembered) for array in arrays]
 
 
+def from_the_device() -> list[Any]:
+    """Steps whose numbers, scale and whether they are taken stand in arrays."""
+    scale, no, yes = np.array([4], np.float32), np.zeros(1, np.int32), np.ones(1, np.int32)
+    sgd, adagrad = {"lr": 9, "momentum": 0.9, "decay": 0.1, "nesterov": False}, {"lr": 9, "eps": 0.1, "decay": 0.1}
+    adam = {"lr": 9, "step": 9, "beta1": 0.9, "beta2": 0.99, "eps": 0.1, "decay": 0.1, "decoupled": True}
+    one, three = np.array([0.1], np.float32), np.array([0.2, 0.6, 0.9], np.float32)
+    found = []
+    for update, slots, options, row in (
+        (sgd_update, 1, sgd, one), (adam_update, 2, adam, three), (adagrad_update, 1, adagrad, one),
+    ):  # fmt: skip
+        for skip in (no, yes):
+            found += steps(update, slots, **options, numbers=row, skip=skip, unscale=scale)
+    return found
+
+
+def copied_arrays() -> list[Any]:
+    """Of one array of several chunks and a short one: kept as they are, left as they were changed, put back."""
+    arrays = [np.resize(X, 5000).copy(), B.copy()]
+    kept, changed = ([array + number for array in arrays] for number in (1, 2))
+    if "numpy" not in launch.compilers:
+        return [*changed, *kept]
+    backup = Backup(arrays)
+    arrays[0] += 1
+    arrays[1] += 1
+    backup.keep()
+    arrays[0] += 1
+    arrays[1] += 1
+    backup.put_back(np.zeros(1, np.int32))
+    left = [array.copy() for array in arrays]
+    backup.put_back(np.ones(1, np.int32))
+    return [*left, *arrays]
+
+
+def finished() -> list[Any]:
+    """Steps of a page of which the third has a gradient that is not finite; and the row that comes after the last."""
+    ledger = Ledger(Device("cpu"), np.float32, 2)
+    if "numpy" not in launch.compilers:
+        return EXPECTED_PAGE
+    ledger.open(7, [(i, i + 0.5) for i in range(ROWS)])
+    found = []
+    for i in range(5):
+        ledger._counters[1] += (ROWS - 3) * (i == 1)
+        grads = [np.full(3, np.inf if i == 3 else 1, np.float32), np.ones(1, np.float32)]
+        ledger.finish(np.array(0.25 * i, np.float32), np.array([i], np.int32), grads)
+        found += [ledger._counters.copy(), ledger.numbers.copy()]
+    return [*found, ledger.losses()[[0, 1, -2, -1]], ledger._corrects[[0, 1, -2, -1]]]
+
+
 def gathered() -> list[Any]:
     """Of images of several blocks; the one that comes last in the data set is the last in the batch, too."""
     rng = np.random.default_rng(4)
     images, indices = rng.integers(0, 256, (9, 5, 7, 3)).astype(np.uint8), np.array([3, 0, 0, 5, 8])
     frames = np.stack([some_frames(rng, len(indices), images.shape[1:]) for _ in range(2)], axis=1)
-    return list(ops.gather(images, np.arange(9), indices, frames, *numbers(9, (3,), (3,), dtype="float32")))
+    given = (images, np.arange(9), indices, frames, *numbers(9, (3,), (3,), dtype="float32"))
+    return [*ops.gather(*given), *ops.gather(*given, batch=np.array([1], np.int32), size=2)]
+
+
+def scaled() -> list[Any]:
+    """Steps of which the fourth is bad, and the second and the last double."""
+    scale, counts, seen = np.array([8], np.float32), np.array([0, 5], np.int32), []
+    for found in (0, 0, 0, 7, 0, 0):
+        adapt_loss_scale(scale, counts, np.array([found], np.int32), 2)
+        seen += [scale.copy(), counts.copy()]
+    return seen
+
+
+def dropped() -> list[Any]:
+    y, kept = ops.dropout(SCORES, 0.4, Stream(3, "mutant", 2))
+    return [y, kept, ops.dropout_backward(SCORES, kept, 0.4)]
 
 
 def nonfinite() -> list[Any]:
     """Of a short array and one of several chunks."""
     long = np.repeat([0.0, np.nan, 1.0, np.inf], [2000, 80, 20, 3]).astype(np.float32)
     return [count_nonfinite(np.ones(3, np.float32), long)]
+
+
+def stored() -> list[Any]:
+    """Of a short array and one of several chunks, as halves: their last bits, in which most of rounding shows."""
+    found = [np.full(3, np.nan, np.float16), np.full(RAW.shape, np.nan, np.float16)]
+    store([np.ones(3, np.float32), RAW], found, np.array([0.5], np.float32))
+    return [half.view(np.uint16) % 64 for half in found]
 
 
 BANDED: dict[str, Any] = {"stride": (2, 1), "padding": ((1, 2), (0, 1)), "dilation": (1, 2)}
@@ -135,17 +229,33 @@ def both_gradients() -> list[Any]:
         return list(ops.conv2d_gradients(GX, GY, GW, padding=1))
 
 
-def parts_rounded(parts: np.ndarray, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Return parts in a dtype, by the kernel that adds them or, where there is none, by NumPy."""
-    return sums.add_parts(parts, shape, dtype) if "numpy" in launch.compilers else parts[0].astype(dtype)
-
-
 def probe() -> list[Any]:
     if "numpy" not in launch.compilers:
         x = np.arange(3 * 256 * 4, dtype=np.uint32).reshape(3, 256, 4)
-        return [np.zeros(3, np.int32), np.stack([x] * 3)]
+        return [np.zeros(4, np.int32), np.stack([x] * 3)]
     return [wrong_roundings(np, some_floats()), copied(np)[1]]
 
+
+def probe_together() -> list[Any]:
+    if "numpy" not in launch.compilers:
+        return [np.zeros(1)] * len(TOGETHER)
+    return [np.float64(found != expected).max(keepdims=True) for found, expected in (run(np) for run in TOGETHER)]
+
+
+def on_tensor_cores(operation: Callable[..., Any], *given: Any, **options: Any) -> list[Any]:
+    with forced("mma", m=64, n=64):
+        return [operation(*given, **options)]
+
+
+EXPECTED_PAGE: list[Any] = [
+    *(np.array([8, 1, 1, 0]), np.array([0, 0.5])),
+    *(np.array([9, ROWS - 1, 2, 0]), np.array([ROWS - 2, ROWS - 1.5])),
+    *(np.array([10, 0, 3, 0]), np.array([ROWS - 1, ROWS - 0.5])),
+    *(np.array([10, 0, 3, 1]), np.array([ROWS - 1, ROWS - 0.5])) * 2,
+    np.array([0, 0, 0.25, 0.5]),
+    np.array([0, 0, 1, 2]),
+]
+"""Step, row, batch and skip after each step, and its numbers; then losses and counts of the first and last rows."""
 
 RUNS: dict[str, Run] = {
     "conv2d": lambda: [ops.conv2d(X, W, B, **WINDOW)],
@@ -159,7 +269,6 @@ RUNS: dict[str, Run] = {
     "tiles weight": lambda: [ops.conv2d_backward_weight(F, DU, U.shape, **FOURS)],
     "halves": lambda: [ops.conv2d(HF[:1, :3, :4, 20:], HU[:3], padding=1)],
     "halves by tiles": lambda: [ops.conv2d(HF, HU, **FOURS)],
-    "halves weight": lambda: [ops.conv2d_backward_weight(HF, DU.astype(np.float16), HU.shape, **FOURS)],
     "tiles weight by threes": lambda: [
         ops.conv2d_backward_weight(
             *numbers(9, (1, 6, 5, 3), (1, 5, 5, 17), dtype="float32"), (17, 2, 3, 3), padding=((0, 0), (1, 1))
@@ -199,14 +308,34 @@ RUNS: dict[str, Run] = {
     "mse": lambda: [ops.mse(SCORES, LABELS), ops.mse_backward(SCORES, LABELS)],
     "binary": lambda: [ops.binary_cross_entropy(SCORES, LABELS), ops.binary_cross_entropy_backward(SCORES, LABELS)],
     "batch norm": batch_norm,
+    "batch norm and all": batch_norm_and_all,
+    "relu": lambda: [ops.relu_backward(X, np.maximum(X, 0), np.maximum(X, 0))],
+    "ended": lambda: [ops.conv2d_batch_norm_eval(X, W, B, (B, B, B, B * B, 1e-3), TANH, DY, **WINDOW)],
+    "ended by tiles": lambda: [ops.conv2d_batch_norm_eval(F, U, None, (*[G] * 3, G * G, 1e-3), TANH, DU, **FOURS)],
+    "ended by tiles, briefly": lambda: [ops.conv2d_activation(F, U, None, LEAKY, **FOURS)[0]],
+    "behind": lambda: [g for bias in (True, False) for g in behind(bias)],
     "gelu": lambda: [ops.gelu(X), ops.gelu_backward(X, X, X)],
     "add": lambda: [ops.add(SCORES, SCORES[::-1].copy())],
-    "dropout": lambda: list(ops.dropout(SCORES, 0.4, Stream(3, "mutant", 2))),
+    "dropout": dropped,
+    "dropout, queued": lambda: list(ops.dropout(SCORES, 0.4, Stream(3, "mutant", 2, now=np.array([5], np.int32)))),
+    "copies": copied_arrays,
+    "step": finished,
     "sgd": lambda: steps(sgd_update, 1, lr=0.1, momentum=0.9, decay=0.1, nesterov=True),
     "adam": lambda: steps(adam_update, 2, lr=0.1, step=3, beta1=0.9, beta2=0.99, eps=0.1, decay=0.1, decoupled=False),
     "adagrad": lambda: steps(adagrad_update, 1, lr=0.1, eps=0.1, decay=0.1),
-    "rounding": lambda: [parts_rounded(RAW[None], RAW.shape, np.float16).view(np.uint16) % 64],  # the last bits
+    "store": stored,
+    "loss scale": scaled,
+    "widen": lambda: [widened(HF)],
+    "from the device": from_the_device,
     "probe": probe,
+    "probe together": probe_together,
+    "mma": lambda: on_tensor_cores(ops.conv2d, HM, HN, padding=1),
+    "mma data": lambda: on_tensor_cores(ops.conv2d_backward_data, DM, HN, HM.shape, padding=1),
+    "mma data singly": lambda: on_tensor_cores(ops.conv2d_backward_data, DU.astype(np.float16), HU, F.shape, **FOURS),
+    "mma weight": lambda: on_tensor_cores(ops.conv2d_backward_weight, HM, DM, HN.shape, padding=1),
+    "mma3": lambda: on_tensor_cores(ops.conv2d, F, U, **FOURS),
+    "mma3 data": lambda: on_tensor_cores(ops.conv2d_backward_data, DU, U, F.shape, **FOURS),
+    "mma3 weight": lambda: on_tensor_cores(ops.conv2d_backward_weight, F, DU, U.shape, **FOURS),
     "sum rows": lambda: [sum_rows(X)],
     "finite": nonfinite,
     "gather": gathered,
@@ -331,9 +460,6 @@ MUTANTS = [
         "halves by tiles",
         "float16",
     ),
-    Mutant(
-        "sums", "sum += parts[j * count + i]", "sum = Acc(T(sum + parts[j * count + i]))", "halves weight", "float16"
-    ),
     Mutant("conv2d_tiled", "whole = aligned<Quad>(out + row)", "whole = true", "tiles by threes"),
     Mutant("conv2d_tiled", "whole && n + 3 < columns", "whole && n < columns", "tiles by threes"),
     Mutant("conv2d_tiled", "bias && n < columns", "bias", "tiles by threes"),
@@ -347,11 +473,42 @@ MUTANTS = [
         "__syncthreads();\n      a.end(as[now ^ 1]), b.end(bs[now ^ 1]);",
         "tiles weight",
     ),
-    Mutant("sums", "rest >> 13 & 1", "0", "rounding", "float16"),
-    Mutant("sums", "rest < 0x38800000u", "rest < 0x38000000u", "rounding", "float16"),
+    Mutant("cast", "rest >> 13 & 1", "0", "store", "float16"),
+    Mutant("cast", "rest < 0x38800000u", "rest < 0x38000000u", "store", "float16"),
+    Mutant("cast", "value[i] * factor", "value[i]", "store", "float16"),
+    Mutant("cast", "stored[chunk.array]", "stored[0]", "store", "float16"),
+    Mutant("cast", "i < chunk.end", "i <= chunk.end", "store", "float16"),
+    Mutant("cast", "if (i < count) y", "y", "widen", "float16"),
     Mutant("probe", "return plain_float_to_float16(x);", "return plain_float_to_float16(x) + 1;", "probe"),
     Mutant("probe", "return plain_float_to_bfloat16(x);", "return __float_as_uint(x) >> 16;", "probe"),
     Mutant("probe", "await_copies();\n  __syncthreads();", "__syncthreads();", "probe"),
+    Mutant("probe_mma", "await_copies_but<2>();", "await_copies_but<3>();", "probe together"),
+    Mutant(
+        "conv2d_mma_forward",
+        "await_copies_but<Tile::STAGES - 2>",
+        "await_copies_but<Tile::STAGES - 1>",
+        "mma",
+        "float16",
+    ),
+    Mutant("conv2d_mma_forward", "    __syncthreads();\n    send", "    send", "mma", "float16"),
+    Mutant("conv2d_mma_forward", "from ? 16 : 0", "16", "mma", "float16"),
+    Mutant("conv2d_mma_forward", "exists ? at_row : -(1 << 30)", "at_row", "mma", "float16"),
+    Mutant(
+        "conv2d_mma_forward",
+        "    __syncwarp();\n#pragma unroll\n    for (int down",
+        "    for (int down",
+        "mma",
+        "float16",
+    ),
+    Mutant("conv2d_mma_forward", "  __syncthreads();\n  float* const held", "  float* const held", "mma", "float16"),
+    Mutant("conv2d_mma_backward_data", "first / 8 + (IS_A ? low : high)", "first / 8 + low", "mma data", "float16"),
+    Mutant("conv2d_mma_backward_data", "+ uint32(x)) >> shift", ") >> shift", "mma data", "float16"),
+    Mutant("conv2d_mma_backward_data", "whole_b = b.whole()", "whole_b = true", "mma data singly", "float16"),
+    Mutant("conv2d_mma_backward_weight", "position < end && row", "row", "mma weight", "float16"),
+    Mutant("conv2d_mma3_forward", ", sums[i][j][r] = 0", "", "mma3"),
+    Mutant("conv2d_mma3_forward", "product = 3 - Tile::PRODUCTS", "product = 1", "mma3"),
+    Mutant("conv2d_mma3_backward_data", "(met - r * taps.by) * across", "met * across", "mma3 data"),
+    Mutant("conv2d_mma3_backward_weight", "4 * (IS_A ? i / 2 : i % 2)", "4 * (i / 2)", "mma3 weight"),
     Mutant("conv2d_depthwise", "k / (g.K / g.C)", "k % g.C", "depthwise"),
     Mutant("conv2d_depthwise", "first = in.channel * outputs", "first = in.channel", "depthwise data"),
     Mutant("conv2d_depthwise", "tap / g.S, tap % g.S", "tap % g.S, tap % g.S", "depthwise weight"),
@@ -371,15 +528,55 @@ MUTANTS = [
     Mutant("binary_cross_entropy", "(z < 0 ? Acc(0) : z)", "(z < 0 ? z : Acc(0))", "binary"),
     Mutant("binary_cross_entropy", "loss = warp_sum(loss);", "", "binary"),
     Mutant("binary_cross_entropy", "hit ? -sigmoid : sigmoid", "sigmoid", "binary"),
-    Mutant("batch_norm", "square += before * (value - mean);", "square += before * before;", "batch norm"),
-    Mutant("batch_norm", "mean += apart * share", "mean += apart", "batch norm"),
-    Mutant("batch_norm", "  __syncthreads();\n", "", "batch norm"),
-    Mutant("batch_norm", "lane < LANES", "lane <= LANES", "batch norm"),
+    Mutant("batch_norm", "before * (value - mean[i])", "before * before", "batch norm"),
+    Mutant("batch_norm", "mean[i] += apart * share", "mean[i] += apart", "batch norm"),
+    Mutant("batch_norm", "  __syncthreads();\n  for", "  for", "batch norm"),
+    Mutant("batch_norm", "    __syncthreads();\n  }", "  }", "batch norm"),
+    Mutant("batch_norm", "own.lane < active - kept", "own.lane < kept", "batch norm and all"),
+    Mutant("batch_norm", "kept = (active + 1) / 2", "kept = active / 2", "batch norm and all"),
+    Mutant("batch_norm", "c < C && lane < lanes", "c < C", "batch norm and all"),
     Mutant("batch_norm", "j < pieces", "j < pieces - 1", "batch norm"),
+    Mutant("batch_norm", "min(size, rows - j * size)", "size", "batch norm"),
+    Mutant("batch_norm", "own.c < C && j", "j", "batch norm"),
+    Mutant("batch_norm", "z ? v + Acc(added.of[i]) : v", "v", "batch norm and all"),
+    Mutant("batch_norm", "const Acc v = given ? y :", "const Acc v =", "batch norm and all"),
+    Mutant("batch_norm", "rows - 1)", "rows)", "batch norm and all"),
+    Mutant("batch_norm", "(1 - momentum) * running_mean[c]", "running_mean[c]", "batch norm and all"),
+    Mutant("add", "Acc(left[i]) + Acc(right[i])", "Acc(left[i])", "add"),
+    Mutant("conv2d", "if (scale) sum = fma(sum, scale[k], shift[k]);", "", "ended"),
+    Mutant("conv2d", "sum += Acc(z[place])", "sum += Acc(z[k])", "ended"),
+    Mutant("conv2d_tiled", "if (end.whole()) return;", "", "ended by tiles, briefly"),
+    Mutant("conv2d_tiled", "if (n < columns) visit", "visit", "ended by tiles"),
+    Mutant("conv2d_tiled", "first + n, place", "n, place", "ended by tiles"),
+    Mutant("conv2d_tiled", "return whole() ? briefly", "return true ? briefly", "ended by tiles"),
+    Mutant("batch_norm", "fma(-mean[c], scale[c], beta[c])", "beta[c]", "ended"),
+    Mutant("bias_activation", "sum.value[i] += behind", "sum.value[i] += Acc(given.of[i])", "behind"),
+    Mutant("bias_activation", "!parts || own.lane", "own.lane", "behind"),
+    Mutant("sums", "lane < LANES", "lane <= LANES", "sum rows"),
     Mutant("activation", "normal_cdf(v) + v", "normal_cdf(v) - v", "gelu"),
     Mutant("add", "if (i < count) y", "y", "add"),
+    Mutant("activation", "return Acc(y) > 0;", "return Acc(y) >= 0;", "relu"),
     Mutant("dropout", "i < 0 || i >= count", "i < 0", "dropout"),
     Mutant("dropout", "drawn.word[j]", "drawn.word[3 - j]", "dropout"),
+    Mutant("dropout", "(kept[i] ? scale : Acc(0)));\n  }", "Acc(kept[i]));\n  }", "dropout"),
+    Mutant("dropout", "if (i < count) dx", "dx", "dropout"),
+    Mutant("dropout", "now ? uint32(*now) : step", "step", "dropout, queued"),
+    Mutant("gather", "count / (H * W * C)", "count / H", "gather"),
+    Mutant("gather", "+ n, index", ", index", "gather"),
+    Mutant("copy", "where && !*where", "where && *where", "copies"),
+    Mutant("copy", "i < chunk.end", "i < chunk.end - 1", "copies"),
+    Mutant("copy", "to[chunk.array]", "to[0]", "copies"),
+    Mutant("step", "if (element() != 0) return;", "", "step"),
+    Mutant("step", "counters[SKIP] = 1", "return", "step"),
+    Mutant("step", "if (counters[SKIP]) return;", "", "step"),
+    Mutant("step", "page[row * width + i]", "page[row + i]", "step"),
+    Mutant("step", "row + 1 < rows ? row + 1 : 0", "row + 1", "step"),
+    Mutant("step", "++counters[STEP], ++counters[BATCH]", "++counters[STEP]", "step"),
+    Mutant("loss_scale", "if (element() > 0) return;", "", "loss scale"),
+    Mutant("loss_scale", "*scale *= 0.5f, ", "", "loss scale"),
+    Mutant("loss_scale", "counts[0] = 0, counts[1] += 1", "counts[1] += 1", "loss scale"),
+    Mutant("loss_scale", "counts[0] + 1 < growth", "counts[0] < growth", "loss scale"),
+    Mutant("loss_scale", "*scale *= 2.0f, counts[0] = 0", "*scale *= 2.0f", "loss scale"),
     Mutant("update", "g + momentum * v", "g + v", "sgd"),
     Mutant("update", "sqrt(s) / root + eps", "sqrt(s + eps) / root", "adam"),
     Mutant("update", "chunk.flag ? decay", "true ? decay", "sgd"),
@@ -390,7 +587,11 @@ MUTANTS = [
     Mutant("update", "chunks + 4 * blockIdx.x", "chunks", "sgd"),
     Mutant("update", "squares[chunk.array]", "squares[0]", "adam"),
     Mutant("update", "Acc(square[i]) + g * g", "Acc(square[i])", "adagrad"),
-    Mutant("update", "lr * g / (sqrt(s) + eps)", "lr * g / sqrt(s + eps)", "adagrad"),
+    Mutant("update", "length * g / (sqrt(s) + eps)", "length * g / sqrt(s + eps)", "adagrad"),
+    Mutant("update", "numbers ? *numbers : lr", "lr", "from the device"),
+    Mutant("update", "root = numbers[1]", "root = numbers[2]", "from the device"),
+    Mutant("update", "skip && *skip", "false", "from the device"),
+    Mutant("update", "Acc(1) / Acc(*scale)", "Acc(*scale)", "from the device"),
     Mutant("sums", "row < own.end", "row + 1 < own.end", "sum rows"),
     Mutant("sums", "c < columns ? part.end : 0", "part.end", "sum rows"),
     Mutant("sums", "lane == 0 && c < columns", "c < columns", "sum rows"),
@@ -414,8 +615,8 @@ MUTANTS = [
     Mutant(
         "gather", "int k = changes - 1; k >= 0 && !covered; --k", "int k = 0; k < changes && !covered; ++k", "gather"
     ),
-    Mutant("gather", "[n * changes + k]", "[k]", "gather"),
-    Mutant("gather", "shift ? scaled + Acc(shift[channel])", "false ? scaled", "gather"),
+    Mutant("gather", "[place * changes + k]", "[k]", "gather"),
+    Mutant("gather", "shift ? scaled + shift[channel]", "false ? scaled", "gather"),
     Mutant("finite", "atomicAdd(total, found)", "*total += found", "finite"),
     Mutant("finite", "i < chunk.end", "i <= chunk.end", "finite"),
     Mutant("finite", "arrays[chunk.array]", "arrays[0]", "finite"),

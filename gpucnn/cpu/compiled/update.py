@@ -6,13 +6,13 @@ to float32 first.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from gpucnn.backend import Array
 from gpucnn.cpu.compiled.jit import compiled
+from gpucnn.rates import adam_numbers
 
 
 def sgd_update(
@@ -30,10 +30,10 @@ def adam_update(
     lr: float, step: int, beta1: float, beta2: float, eps: float, decay: float, decoupled: bool,
 ) -> None:  # fmt: skip
     """Take one step of Adam, or of AdamW where the decay is `decoupled`; see `gpucnn.ops.adam_update`."""
-    root, rate = math.sqrt(1 - beta2 ** (step + 1)), lr / (1 - beta1 ** (step + 1))
+    rate, root, keep = adam_numbers(lr, step, beta1, beta2, decay, decoupled)
     constants = tuple(np.float32(number) for number in (beta1, 1 - beta1, beta2, 1 - beta2, root, eps, rate))
     for value, grad, mean, square, decays in zip(values, grads, means, squares, decayed, strict=True):
-        kept = np.float32(1 - lr * decay if decays and decoupled else 1)
+        kept = np.float32(keep if decays else 1)
         _adam(value, grad, mean, square, constants, kept, np.float32(decay if decays and not decoupled else 0))
 
 

@@ -9,6 +9,9 @@ from gpucnn.cuda.plans import Arrays, Plan, Task
 SHARE = 0.101
 """Of a machine's peak that it is taken to reach: little, for there is an address for each multiplication."""
 
+ENDS = True
+"""Whether its forward kernels take what else a pass ends with."""
+
 
 def plans(task: Task) -> list[Plan]:
     """Return one plan where each channel is a group; for a weight gradient, several numbers of pieces."""

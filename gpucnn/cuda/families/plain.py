@@ -6,6 +6,9 @@ from gpucnn.cuda.machine import Machine
 from gpucnn.cuda.passes import by_pieces, elements, launch_pass, peak
 from gpucnn.cuda.plans import Arrays, Plan, Task
 
+ENDS = True
+"""Whether its forward kernels take what else a pass ends with."""
+
 SHARE = 0.1
 """Of a machine's peak that it is taken to reach: it reads two numbers for each multiplication."""
 

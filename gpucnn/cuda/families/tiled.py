@@ -9,6 +9,9 @@ from gpucnn.cuda.machine import Machine
 from gpucnn.cuda.passes import by_pieces, launch_pass, peak, product
 from gpucnn.cuda.plans import Arrays, Plan, Task
 
+ENDS = True
+"""Whether its forward kernels take what else a pass ends with."""
+
 SIDES = (64, 128)
 
 MANY_TILES = 128
