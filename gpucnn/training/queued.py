@@ -65,12 +65,11 @@ class Queue:
         """
         p, whole = self._trainer.progress, self._loader.images // self._loader.batch_size
         self._step.recorder.begin()
-        with closing(self._feed):
-            while p.batch < whole and not self.problem:
-                self._began, self._waited = time.perf_counter(), 0.0
-                yield from self._replayed(whole) if self._step.recorded else self._warmed_up()
-                if self._bad:
-                    yield from self._seen_on_the_host()
+        while p.batch < whole and not self.problem:
+            self._began, self._waited = time.perf_counter(), 0.0
+            yield from self._replayed(whole) if self._step.recorded else self._warmed_up()
+            if self._bad:
+                yield from self._seen_on_the_host()
         yield from self._trainer.eager_steps()
 
     def _warmed_up(self) -> Generator[Done, None, None]:
