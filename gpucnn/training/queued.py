@@ -81,8 +81,8 @@ class Queue:
                 return
             queued = self._queue(p.step, p.batch, 1)
         except Exception as error:
-            notes = getattr(error, "__notes__", [""])
-            self.problem = " ".join([*notes[:1], f"{type(error).__name__}: {error}"]).strip()
+            where, what = getattr(error, "__notes__", [""])[0], str(error).partition("\n")[0]
+            self.problem = f"{where} {type(error).__name__}: {what}".strip()
         if self.problem:  # the error is gone by now, and lets go of the arrays of its step
             self.close()
             self._trainer.observer.message(f"no CUDA graph: {self.problem}")
