@@ -26,7 +26,7 @@ Shape: TypeAlias = tuple[int, ...]
 EXTRAS = {13: ("cuda13", 580), 12: ("cuda12", 525)}
 """CUDA's major version -> the extra that installs CuPy for it, and the first number of the oldest driver for it."""
 
-_OLDEST_CUPY = 13
+_OLDEST_CUPY, _WITH_BFLOAT16 = 13, 14
 _NO_DRIVER, _NO_DEVICE = 35, 100  # cudaErrorInsufficientDriver, cudaErrorNoDevice
 
 
@@ -94,6 +94,14 @@ class Device:
         with self.xp.cuda.Device(self.index):
             array: Array = self.xp.asarray(x, dtype)
             return array
+
+    def require(self, dtype: Any) -> None:
+        """Raise Unusable where this device's array module has no such numbers: CuPy has bfloat16 from version 14 on."""
+        if self.kind != "cpu" and np.dtype(dtype).name == "bfloat16":
+            version = self.xp.__version__
+            if int(version.partition(".")[0]) < _WITH_BFLOAT16:
+                problem = f"CuPy {version} has no bfloat16, CuPy {_WITH_BFLOAT16} has"
+                raise Unusable(problem, "install that, set precision to fp16", str(self))
 
     def memory(self) -> str:
         """Return in words how much memory is free; nothing for the CPU, whose memory is everyone's."""

@@ -21,6 +21,7 @@ MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
 _LOW = 0xFFFFFFFF
+_BLOCK = 1 << 13  # pairs of numbers that are drawn at a time
 
 
 def round_keys(seed: int) -> list[tuple[int, int]]:
@@ -102,9 +103,12 @@ class Stream:
     def normal(self, shape: Shape, xp: Any = np) -> Array:
         """Return standard normal float64 numbers of `shape`, by the Box-Muller transform."""
         count = int(np.prod(shape))
-        pairs = self.uniform((-(-count // 2), 2), np.float64, xp)
-        radius, angle = xp.sqrt(-2.0 * xp.log1p(-pairs[:, 0])), 2.0 * np.pi * pairs[:, 1]
-        numbers: Array = xp.stack([radius * xp.cos(angle), radius * xp.sin(angle)], axis=1)
+        numbers: Array = xp.empty((-(-count // 2), 2))
+        for start in range(0, len(numbers), _BLOCK):  # what is computed on the way stays in the cache
+            block = numbers[start : start + _BLOCK]
+            pairs = self.uniform(block.shape, np.float64, xp, start=2 * start)
+            radius, angle = xp.sqrt(-2.0 * xp.log1p(-pairs[:, 0])), 2.0 * np.pi * pairs[:, 1]
+            block[:, 0], block[:, 1] = radius * xp.cos(angle), radius * xp.sin(angle)
         return numbers.reshape(-1)[:count].reshape(shape)
 
     def permutation(self, count: int, xp: Any = np) -> Array:

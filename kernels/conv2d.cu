@@ -7,6 +7,8 @@
 // with h = p*stride + r*dilation - top, and w (the column) likewise from q, s and left; what lies outside is left out.
 // With groups, an output sees the C/groups channels of its own group. The bias gradient is sum_rows of dy (sums.cu).
 //
+// Forward ends with what stands in epilogue.cuh: a batch norm's factors, another array, an activation.
+//
 // A thread computes one element and carries its sum in a register. Neighbouring threads have neighbouring channels:
 // what they write, and one of the two factors that they read, are consecutive in memory; the other is the same for the
 // whole group of threads.
@@ -16,11 +18,13 @@
 // parts (blockIdx.y), each part's sums are written in Acc, and add_parts (sums.cu) adds them in order.
 //
 // Versions: this file, plain; conv2d_tiled.cu, by tiles; conv2d_depthwise.cu, where channels have kernels of their own.
+#include "epilogue.cuh"
 #include "window.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 conv2d_forward(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
-               T* __restrict__ y, Window g) {
+               T* __restrict__ y, Window g, const T* __restrict__ z /* or null */, const Acc* __restrict__ scale /* or null */,
+               const Acc* __restrict__ shift /* or null */, int function, Acc a) {
   const int i = element();
   if (i >= g.N * g.P * g.Q * g.K) return;
   const Place out(i, g.P, g.Q, g.K);
@@ -30,7 +34,8 @@ conv2d_forward(const T* __restrict__ x, const T* __restrict__ w, const T* __rest
     const T *inputs = x + pixel * g.C + first, *weights = w + (k * g.R * g.S + tap) * depth;
     for (int c = 0; c < depth; ++c) sum += Acc(inputs[c]) * Acc(weights[c]);
   });
-  y[i] = T(b ? sum + Acc(b[k]) : sum);
+  const Ending end = {z, scale, shift, function, a};
+  y[i] = T(end(b ? sum + Acc(b[k]) : sum, k, i));
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)

@@ -11,18 +11,21 @@
 // 2 R*S FLOPs an output. The weight gradient is summed in parts as in conv2d.cu.
 //
 // Versions: this file, plain.
+#include "epilogue.cuh"
 #include "window.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 depthwise_forward(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
-                  T* __restrict__ y, Window g) {
+                  T* __restrict__ y, Window g, const T* __restrict__ z /* or null */, const Acc* __restrict__ scale /* or null */,
+                  const Acc* __restrict__ shift /* or null */, int function, Acc a) {
   const int i = element();
   if (i >= g.N * g.P * g.Q * g.K) return;
   const Place out(i, g.P, g.Q, g.K);
   const int k = out.channel, c = k / (g.K / g.C);
   Acc sum = 0;
   visit_inputs(g, out, [&](int pixel, int tap) { sum += Acc(x[pixel * g.C + c]) * Acc(w[k * g.R * g.S + tap]); });
-  y[i] = T(b ? sum + Acc(b[k]) : sum);
+  const Ending end = {z, scale, shift, function, a};
+  y[i] = T(end(b ? sum + Acc(b[k]) : sum, k, i));
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)

@@ -19,7 +19,12 @@
 // bytes at a time, four float32 or eight halves, where the channels (or outputs) of a group are a multiple of so many
 // and the array starts on 16 bytes, and writes four elements at a time where the output's row allows. 2*m*n*k FLOPs.
 //
+// Forward ends with what stands in epilogue.cuh. What is brief of it is done to sums in registers; for the rest a thread
+// goes over the elements that it has written once more, while they are in the cache, for code for each of 64 sums would
+// be too much of it.
+//
 // Versions: conv2d.cu, plain; this file, tiled.
+#include "epilogue.cuh"
 #include "tile.cuh"
 #include "window.cuh"
 
@@ -62,7 +67,7 @@ struct KernelRows {  // B[n,k]: output n's weight at tap and channel k
 };
 
 template <int SIDE>
-static __device__ void forward_tile(const T* x, const T* w, const T* b, T* y, const Window& g) {
+static __device__ void forward_tile(const T* x, const T* w, const T* b, T* y, const Window& g, const Ending& end) {
   using Square = Tile<SIDE>;
   const int group = blockIdx.z, outputs = g.K / g.groups, length = g.R * g.S * (g.C / g.groups);
   const int m0 = blockIdx.x * Square::SIZE, n0 = blockIdx.y * Square::SIZE;
@@ -71,22 +76,14 @@ static __device__ void forward_tile(const T* x, const T* w, const T* b, T* y, co
   const KernelRows kernels(w, n0 + row, k, outputs, length, group);
   const int rows = g.N * g.P * g.Q, first = group * outputs + n0;  // first: the tile's first output
   const auto row_of = [&](int m) { return m0 + m < rows ? (m0 + m) * g.K + first : -1; };
-  tile_product<SIDE>(inputs, kernels, length, y, b ? b + first : b, outputs - n0, row_of);
+  const auto brief = [&](Acc sum) { return end.brief(sum); };
+  tile_product<SIDE>(inputs, kernels, length, y, b ? b + first : b, outputs - n0, row_of, brief);
+  if (end.whole()) return;
+  const auto rest = [&](int n, int place) { y[place] = T(end(Acc(y[place]), first + n, place)); };
+  each_stored<SIDE>(outputs - n0, row_of, rest);
 }
 
 // ---- backward data ----------------------------------------------------------------------------------------------
-
-struct Phase {  // along one direction: the inputs first, first + stride, ... and the taps r0, r0 + step, ... they meet
-  int first, count, tap, taps, ahead, back;  // input i and tap j meet output i + ahead - j * back
-
-  __device__ Phase(int phase, int size, int kernel, int stride, int dilation, int pad, int step) {
-    first = ((phase - pad) % stride + stride) % stride;
-    count = first < size ? (size - first - 1) / stride + 1 : 0;
-    tap = first_tap(first + pad, kernel, stride, dilation, step);
-    taps = (kernel - tap + step - 1) / step;
-    ahead = tap < kernel ? (first + pad - tap * dilation) / stride : 0, back = step * dilation / stride;
-  }
-};
 
 struct SeeingOutputs {  // A[m,k]: dy where input m is met by a tap, of output k
   static constexpr bool ALONG_K = true;
@@ -222,14 +219,16 @@ constexpr int BLOCKS = sizeof(Acc) == 4 ? 2 : 1;  // of large tiles that a multi
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 conv2d_forward_64(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
-                  T* __restrict__ y, Window g) {
-  forward_tile<4>(x, w, b, y, g);
+                  T* __restrict__ y, Window g, const T* __restrict__ z /* or null */, const Acc* __restrict__ scale /* or null */,
+                  const Acc* __restrict__ shift /* or null */, int function, Acc a) {
+  forward_tile<4>(x, w, b, y, g, {z, scale, shift, function, a});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 conv2d_forward_128(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
-                   T* __restrict__ y, Window g) {
-  forward_tile<8>(x, w, b, y, g);
+                   T* __restrict__ y, Window g, const T* __restrict__ z /* or null */, const Acc* __restrict__ scale /* or null */,
+                   const Acc* __restrict__ shift /* or null */, int function, Acc a) {
+  forward_tile<8>(x, w, b, y, g, {z, scale, shift, function, a});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)

@@ -12,7 +12,7 @@
 // Versions: this file, plain.
 #include "types.cuh"
 
-enum Wrong { TO_FLOAT16, TO_BFLOAT16, FROM_FLOAT16 };
+enum Wrong { TO_FLOAT16, TO_BFLOAT16, FROM_FLOAT16, TO_TF32 };
 
 static __device__ inline bool same(float a, float b) {
   return __float_as_uint(a) == __float_as_uint(b) || (a != a && b != b);
@@ -28,6 +28,9 @@ probe_rounding(int* __restrict__ wrong, uint32 first, int count) {
   if (float_to_float16(x) != plain_float_to_float16(x)) atomicAdd(wrong + TO_FLOAT16, 1);
   if (float_to_bfloat16(x) != plain_float_to_bfloat16(x)) atomicAdd(wrong + TO_BFLOAT16, 1);
   if (!same(float16_to_float(half), plain_float16_to_float(half))) atomicAdd(wrong + FROM_FLOAT16, 1);
+  const uint32 looked_at = 0xffffe000u;  // by tensor cores
+  if (!same(__uint_as_float(float_to_tf32(x) & looked_at), __uint_as_float(plain_float_to_tf32(x) & looked_at)))
+    atomicAdd(wrong + TO_TF32, 1);
 }
 
 struct alignas(16) FourWords {

@@ -14,21 +14,7 @@
 //   whole()               whether all are aligned, and either in memory one after the other or all 0
 //   advance(by)           goes on along k
 #pragma once
-#include "types.cuh"
-
-constexpr int WIDTH = sizeof(T) == 2 ? 8 : 4;
-
-template <class Element, int N>
-struct alignas(N * sizeof(Element) < 16 ? N * sizeof(Element) : 16) Vector {
-  Element of[N];
-};
-typedef Vector<T, WIDTH> Loaded;
-typedef Vector<Acc, 4> Four;
-
-template <class V>
-static __device__ bool aligned(const void* p) {
-  return (unsigned long long)p % alignof(V) == 0;
-}
+#include "vector.cuh"
 
 template <int SIDE>
 struct Tile {
@@ -135,10 +121,11 @@ static __device__ void multiply(const Strip<SIDE>& a, const Strip<SIDE>& b, Acc 
   }
 }
 
-// Writes this thread's elements: out[row_of(m) + n] = sum + bias[n], four at a time where the output's row is aligned.
-// row_of(m) is -1 where the tile's row m does not exist; `columns` of its columns do; bias may be null.
-template <int SIDE, class Element, class RowOf>
-static __device__ void store(const Acc (&sums)[SIDE][SIDE], Element* out, const T* bias, int columns, RowOf row_of) {
+// Writes this thread's elements: out[row_of(m) + n] = end(sum + bias[n]), four at a time where the output's row is
+// aligned. row_of(m) is -1 where the tile's row m does not exist; `columns` of its columns do; bias may be null.
+template <int SIDE, class Element, class RowOf, class End>
+static __device__ void store(const Acc (&sums)[SIDE][SIDE], Element* out, const T* bias, int columns, RowOf row_of,
+                             End end) {
   typedef Vector<Element, 4> Quad;
   const int across = threadIdx.x % 16, down = threadIdx.x / 16;
   Acc added[SIDE] = {};
@@ -157,7 +144,7 @@ static __device__ void store(const Acc (&sums)[SIDE][SIDE], Element* out, const 
       const int n = Tile<SIDE>::place(across, j);
       Quad four;
 #pragma unroll
-      for (int e = 0; e < 4; ++e) four.of[e] = Element(sums[i][j + e] + added[j + e]);
+      for (int e = 0; e < 4; ++e) four.of[e] = Element(end(sums[i][j + e] + added[j + e]));
       if (whole && n + 3 < columns) {
         *reinterpret_cast<Quad*>(out + row + n) = four;
       } else {
@@ -169,10 +156,28 @@ static __device__ void store(const Acc (&sums)[SIDE][SIDE], Element* out, const 
   }
 }
 
+// Calls visit(n, place) for each element that `store` makes this thread write: its column, and its place in `out`.
+template <int SIDE, class RowOf, class Visit>
+static __device__ void each_stored(int columns, RowOf row_of, Visit visit) {
+#pragma unroll 1
+  for (int i = 0; i < SIDE; ++i) {
+    const int row = row_of(Tile<SIDE>::place(threadIdx.x / 16, i));
+#pragma unroll 1
+    for (int j = 0; row >= 0 && j < SIDE; ++j) {
+      const int n = Tile<SIDE>::place(threadIdx.x % 16, j);
+      if (n < columns) visit(n, row + n);
+    }
+  }
+}
+
+struct AsItIs {
+  __device__ Acc operator()(Acc sum) const { return sum; }
+};
+
 // Computes this block's tile and writes it as `store` does.
-template <int SIDE, class A, class B, class Element, class RowOf>
+template <int SIDE, class A, class B, class Element, class RowOf, class End = AsItIs>
 static __device__ void tile_product(A left, B right, int length, Element* out, const T* bias, int columns,
-                                    RowOf row_of) {
+                                    RowOf row_of, End end = {}) {
   constexpr int DEPTH = Tile<SIDE>::DEPTH;
   __shared__ __align__(16) Strip<SIDE> as[2], bs[2];
   Supply<SIDE, A> a(left);
@@ -193,7 +198,7 @@ static __device__ void tile_product(A left, B right, int length, Element* out, c
       __syncthreads();
     }
   }
-  store<SIDE>(sums, out, bias, columns, row_of);
+  store<SIDE>(sums, out, bias, columns, row_of, end);
 }
 
 // A number in the digits (high, middle, low) of a mixed base, counted up without dividing until a digit overflows.

@@ -65,3 +65,15 @@ static __device__ void visit_outputs(const Window& g, const Place& in, Visit vis
     }
   }
 }
+
+struct Phase {  // along one direction: the inputs first, first + stride, ... and the taps r0, r0 + step, ... they meet
+  int first, count, tap, taps, ahead, back;  // input i and tap j meet output i + ahead - j * back
+
+  __device__ Phase(int phase, int size, int kernel, int stride, int dilation, int pad, int step) {
+    first = ((phase - pad) % stride + stride) % stride;
+    count = first < size ? (size - first - 1) / stride + 1 : 0;
+    tap = first_tap(first + pad, kernel, stride, dilation, step);
+    taps = (kernel - tap + step - 1) / step;
+    ahead = tap < kernel ? (first + pad - tap * dilation) / stride : 0, back = step * dilation / stride;
+  }
+};

@@ -16,8 +16,8 @@ ROOT = Path(gpucnn.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 GROUND = [
-    "errors", "problems", "resources", "setting", "backend", "halves", "dispatch", "arguments", "constants", "random",
-    "rates", "registry",
+    "errors", "problems", "resources", "setting", "numerics", "backend", "halves", "dispatch", "arguments", "constants",
+    "random", "rates", "registry",
 ]  # fmt: skip
 PARTS = ["layers", "losses", "optimizers", "schedules", "augment"]
 BELOW: dict[str, list[str]] = {
@@ -25,6 +25,7 @@ BELOW: dict[str, list[str]] = {
     "problems": [],
     "resources": ["errors", "problems"],
     "setting": [],
+    "numerics": ["errors", "setting"],
     "backend": ["errors"],
     "halves": ["errors"],
     "dispatch": ["errors", "setting", "backend", "halves"],
@@ -33,7 +34,9 @@ BELOW: dict[str, list[str]] = {
     "rates": [],
     "constants": ["setting", "backend"],
     "registry": ["errors", "problems"],
+    "files": ["errors"],
     "cuda": GROUND,
+    "tuning": [*GROUND, "files", "cuda"],
     "ops": [*GROUND, "cuda"],
     "cpu": [*GROUND, "ops"],  # the dispatcher finds it by its name
     "layers": [*GROUND, "ops"],
@@ -44,9 +47,22 @@ BELOW: dict[str, list[str]] = {
     "model": [*GROUND, "ops", "layers"],
     "data": [*GROUND, "ops", "augment"],
     "config": [*GROUND, *PARTS, "cpu", "model", "data"],
-    "training": [*GROUND, *PARTS, "cuda", "ops", "model", "data", "config"],
-    "profiling": [*GROUND, *PARTS, "cuda", "cpu", "model", "data", "config", "training"],
-    "cli": [*GROUND, *PARTS, "cuda", "ops", "cpu", "model", "data", "config", "training", "profiling"],
+    "training": [*GROUND, *PARTS, "files", "cuda", "tuning", "ops", "model", "data", "config"],
+    "profiling": [*GROUND, *PARTS, "cuda", "tuning", "cpu", "model", "data", "config", "training"],
+    "cli": [
+        *GROUND,
+        *PARTS,
+        "files",
+        "cuda",
+        "tuning",
+        "ops",
+        "cpu",
+        "model",
+        "data",
+        "config",
+        "training",
+        "profiling",
+    ],
 }
 """The rooms, lowest first, and those that each may import from besides itself."""
 

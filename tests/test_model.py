@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from checks.gradient import assert_gradient, spread
+from cushim import cupy_stand_in
 
-from gpucnn.errors import CheckpointError, ShapeError
+from gpucnn.backend import Device
+from gpucnn.errors import ArgumentError, CheckpointError, DeviceError, ShapeError
+from gpucnn.halves import named
 from gpucnn.layers.base import Layer
 from gpucnn.model import Model, infer
 from gpucnn.random import Step
@@ -190,3 +193,26 @@ def test_a_whole_network_is_pytorchs(torch, rng):
         grad = tensors[path].grad
         grad = (grad.permute(0, 2, 3, 1) if grad.ndim == 4 else grad).numpy()
         np.testing.assert_allclose(p.grad, grad, rtol=1e-9, atol=1e-10, err_msg=path)
+
+
+def test_images_in_float32_are_rounded_for_a_network_of_halves_and_no_others(rng):
+    model = Model([Layer.registry["flatten"](), Layer.registry["dense"](2)], (2, 2, 1), dtype=np.float16)
+    x = rng.standard_normal((3, 2, 2, 1)).astype(np.float32)
+    scores = model.forward(x)[0]
+    assert scores.dtype == np.float32
+    np.testing.assert_array_equal(scores, model.forward(x.astype(np.float16))[0])
+    with pytest.raises(ArgumentError, match=r"dtypes differ \(x float64, w float16\)"):
+        model.forward(x.astype(np.float64))
+
+
+def test_bfloat16_on_an_old_cupy_is_refused(monkeypatch):
+    def layers():
+        return [Layer.registry["flatten"](), Layer.registry["dense"](2)]
+
+    cupy = cupy_stand_in.install(monkeypatch)
+    device = Device.named("cuda")
+    Model(layers(), (2, 2, 1), dtype=named("bfloat16"), device=device)
+    monkeypatch.setattr(type(cupy), "__version__", "13.6.0")
+    Model(layers(), (2, 2, 1), dtype=np.float16, device=device)
+    with pytest.raises(DeviceError, match=r"cuda:0: CuPy 13.6.0 has no bfloat16, CuPy 14 has: install that, set prec"):
+        Model(layers(), (2, 2, 1), dtype=named("bfloat16"), device=device)

@@ -7,5 +7,4 @@ to the reference, and say why.
     threads     blocks of work on all cores, with results that do not depend on how many there are
     memory      arrays that are used again, so that a step in the middle of training asks the system for none
     compiled    loops that numba compiles, where it is installed
-    numerics    `fast` or `exact`: whether Winograd's convolutions may be used
 """

@@ -1,11 +1,9 @@
 """Batch normalisation in three passes over memory forward and two backward, chunk by chunk, in threads.
 
-By compiled loops where numba is installed, which take a relu after it into their last pass.
+By compiled loops where numba is installed.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +13,6 @@ from gpucnn.cpu.compiled import module
 from gpucnn.cpu.images import contiguous
 from gpucnn.cpu.memory import empty
 from gpucnn.cpu.rows import Rows
-from gpucnn.dispatch import NotApplicable
 
 _Saved = tuple[Array, Array, Array, Array]
 
@@ -82,35 +79,6 @@ def batch_norm_backward(dy: Array, saved: _Saved) -> tuple[Array, Array, Array]:
 
     rows.each(work)
     return dx, dgamma, dbeta
-
-
-def batch_norm_relu_train(
-    x: Array, gamma: Array, beta: Array, eps: float
-) -> tuple[Array, Array, Array, tuple[_Saved, Array, Array]]:
-    """Return relu(y), mean, var, and what the backward pass needs."""
-    y, mean, var, saved = _loops(x).train(x, gamma, beta, eps, relu=True)
-    return y, mean, var, (saved, beta, y)
-
-
-def batch_norm_relu_eval(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float) -> Array:
-    """Return relu(y) for statistics that are given."""
-    y: Array = _loops(x).evaluate(x, gamma, beta, mean, var, eps, relu=True)
-    return y
-
-
-def batch_norm_relu_backward(dy: Array, saved: tuple[_Saved, Array, Array]) -> tuple[Array, Array, Array]:
-    """Return dx, dgamma and dbeta."""
-    of_norm, beta, _ = saved
-    found: tuple[Array, Array, Array] = _loops(dy).backward(dy, of_norm, beta, relu=True)
-    return found
-
-
-def _loops(x: Array) -> Any:
-    require_float32(x)
-    loops = module("batch_norm")
-    if loops is None:
-        raise NotApplicable("by compiled loops only")
-    return loops
 
 
 def _deviation(rows: Rows, x: Array, means: Array, part: slice) -> Array:

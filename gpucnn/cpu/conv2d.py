@@ -10,7 +10,7 @@ from gpucnn.cpu import compiled, dense, depthwise, patches, pointwise, winograd
 from gpucnn.cpu.blocks import require_float32
 from gpucnn.cpu.images import contiguous
 from gpucnn.cpu.memory import empty, zeros
-from gpucnn.cpu.numerics import exact
+from gpucnn.numerics import exact
 from gpucnn.ops.phases import phases
 from gpucnn.ops.window import Window
 

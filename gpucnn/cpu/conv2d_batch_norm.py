@@ -10,6 +10,8 @@ from gpucnn.cpu.conv2d import compiled_form
 from gpucnn.cpu.images import contiguous
 from gpucnn.cpu.memory import empty
 from gpucnn.dispatch import NotApplicable
+from gpucnn.ops.activation import RELU, Function
+from gpucnn.ops.add import add
 from gpucnn.ops.window import Window
 
 
@@ -18,11 +20,12 @@ def conv2d_batch_norm_eval(
     w: Array,
     b: Array | None,
     norm: tuple[Array, Array, Array, Array, float],
-    relu: bool,
+    function: Function | None,
+    z: Array | None,
     window: Window,
     groups: int,
 ) -> Array:
-    """Return the norm of the convolution, or relu of that; norm: gamma, beta, mean, var and eps."""
+    """Return the norm of the convolution, or f of that; norm: gamma, beta, mean, var and eps."""
     require_float32(x, w, b)
     loops = compiled_form(x.shape, w.shape, window, groups)
     if loops is None:
@@ -31,5 +34,7 @@ def conv2d_batch_norm_eval(
     scale = gamma / np.sqrt(var + np.float32(eps))
     shift = beta - (mean if b is None else mean - b) * scale
     y = empty((len(x), *window.output, len(w)))
-    loops.forward(contiguous(x), w * scale[:, None, None, None], shift, window, y, relu)
-    return y
+    loops.forward(contiguous(x), w * scale[:, None, None, None], shift, window, y, function == RELU and z is None)
+    if z is not None:
+        y = add(y, z)
+    return y if function is None or (function == RELU and z is None) else function.forward(y)

@@ -17,9 +17,9 @@ from gpucnn.cpu import compiled, winograd
 from gpucnn.cpu.blocks import slices, summed
 from gpucnn.cpu.images import place
 from gpucnn.cpu.memory import empty
-from gpucnn.cpu.numerics import exact
 from gpucnn.cpu.threads import run
 from gpucnn.cpu.winograd_matrices import M, kernel_gradient, transformed_kernels
+from gpucnn.numerics import exact
 from gpucnn.ops.window import Window
 
 BLOCK_BYTES = 1 << 18

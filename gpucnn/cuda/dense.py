@@ -11,21 +11,21 @@ _WINDOW = Whole((1, 1))
 
 def dense(x: Array, w: Array, b: Array | None) -> Array:
     """Return y (N, out) for x (N, in), w (out, in) and b (out,) or None."""
-    return conv2d(_images(x), _images(w), b, _WINDOW, 1).reshape(len(x), len(w))
+    return conv2d(images(x), images(w), b, _WINDOW, 1).reshape(len(x), len(w))
 
 
 def dense_backward_data(dy: Array, w: Array) -> Array:
     """Return dx (N, in) for dy (N, out) and w."""
     x_shape = (len(dy), 1, 1, w.shape[1])
-    return conv2d_backward_data(_images(dy), _images(w), x_shape, _WINDOW, 1).reshape(len(dy), w.shape[1])
+    return conv2d_backward_data(images(dy), images(w), x_shape, _WINDOW, 1).reshape(len(dy), w.shape[1])
 
 
 def dense_backward_weight(x: Array, dy: Array) -> Array:
     """Return dw (out, in) for x and dy."""
     w_shape = (dy.shape[1], 1, 1, x.shape[1])
-    return conv2d_backward_weight(_images(x), _images(dy), w_shape, _WINDOW, 1).reshape(dy.shape[1], x.shape[1])
+    return conv2d_backward_weight(images(x), images(dy), w_shape, _WINDOW, 1).reshape(dy.shape[1], x.shape[1])
 
 
-def _images(x: Array) -> Array:
+def images(x: Array) -> Array:
     """Return rows as images of one pixel."""
     return x[:, None, None, :]

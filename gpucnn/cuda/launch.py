@@ -14,7 +14,7 @@ import numpy as np
 
 from gpucnn.backend import Array, array_module
 from gpucnn.cuda.compiler import compile_with_cupy
-from gpucnn.cuda.sources import DTYPES, Kernel, Parameter, kernels
+from gpucnn.cuda.sources import Kernel, Parameter, kernels
 from gpucnn.dispatch import NotApplicable
 from gpucnn.errors import ArgumentError
 
@@ -45,9 +45,10 @@ def blocks(threads: int, parts: int = 1) -> tuple[int, int]:
     return -(-threads // THREADS), parts
 
 
-def launch(name: str, grid: tuple[int, ...], /, **arguments: Any) -> None:
+def launch(name: str, grid: tuple[int, ...], /, *, block: int = THREADS, shared: int = 0, **arguments: Any) -> None:
     """Run a kernel on `grid` blocks, with its arguments by name; nothing runs where a size is 0.
 
+    block: threads of a block. shared: bytes of shared memory that a block has besides what its kernel declares.
     Arrays must be on one device, of the declared dtype, and, where the kernel writes, C-contiguous; None stands for an
     array that is declared `or null`, a list for arrays whose addresses the kernel takes. Raises ArgumentError, naming
     kernel, argument and value, and NotApplicable where an array is larger than kernels can count.
@@ -56,15 +57,15 @@ def launch(name: str, grid: tuple[int, ...], /, **arguments: Any) -> None:
     _check_names(kernel, arguments)
     arrays = [(p, array) for p in kernel.parameters if p.array for array in _each(p, arguments[p.name])]
     module = _check_devices(kernel, [(p.name, array) for p, array in arrays])
-    typed = (np.dtype(array.dtype) for p, array in arrays if p.type == "T")
-    element = next(typed, np.dtype(np.float32))  # a kernel without T is the same for all
-    if element.name not in DTYPES:
-        raise ArgumentError(f"kernel {name}: dtype {element} must be one of {', '.join(DTYPES)}")
+    typed = (np.dtype(array.dtype) for of in ("T", "Acc") for p, array in arrays if p.type == of)
+    element = next(typed, np.dtype(np.float32))  # a kernel of neither type is the same for all
+    if element.name not in kernel.dtypes:
+        raise ArgumentError(f"kernel {name}: dtype {element} must be one of {', '.join(kernel.dtypes)}")
     values = tuple(_checked(kernel, p, arguments[p.name], element) for p in kernel.parameters)
     if any(size > limit for size, limit in zip(grid, GRID_LIMITS, strict=False)):
         raise ArgumentError(f"kernel {name}: grid {grid} is larger than {GRID_LIMITS}: make the batch smaller")
     if all(grid):
-        compilers[module](kernel, element.name)(grid, (THREADS,), values, shared_mem=0)
+        compilers[module](kernel, element.name)(grid, (block,), values, shared_mem=shared)
 
 
 def _check_names(kernel: Kernel, arguments: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ A kernel's declaration is the only place that says what it takes: `launch` check
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,24 +14,22 @@ from pathlib import Path
 import numpy as np
 
 from gpucnn.errors import ArgumentError
+from gpucnn.halves import accumulator
 from gpucnn.resources import folder
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 """What the type T of the sources may stand for."""
 
 _KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\([\w, ]+\)\s*)?(\w+)\(([^)]*)\)')
+_ENTRY = re.compile(r'^extern "C" __global__.*?(\w+)\([^()]*\) \{$.*?^\}$', re.DOTALL | re.MULTILINE)
 _PARAMETER = re.compile(
     r"(?P<const>const )?(?P<type>\w+)(?P<many>\* const)?(?P<array>\* __restrict__)? "
     r"(?P<name>\w+)(?P<null> /\* or null \*/)?"
 )
 _STRUCTURE = re.compile(r"struct (\w+) \{((?:\s*int [\w, ]+;)+)\s*\};")
 _INCLUDE = re.compile(r'#include "([\w.]+)"')
+_COMPILED_FOR = re.compile(r"// compiled for: (?P<dtypes>\w+( \w+)*)(; from sm_(?P<architecture>\d+) on)?")
 _TYPES = {"int": "int32", "float": "float32", "uint8": "uint8", "uint32": "uint32", "int64": "int64"}
-
-
-def accumulator(element: np.dtype) -> np.dtype:
-    """Return what sums of such elements are carried in: the type Acc of the sources."""
-    return np.dtype(np.float64 if element == np.float64 else np.float32)
 
 
 @dataclass(frozen=True)
@@ -59,11 +57,16 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel: its name, the file it stands in, and its parameters in order."""
+    """A kernel: its name, the file it stands in, its parameters in order, and what it is compiled for.
+
+    dtypes: what T may stand for. architecture: the oldest that it runs on, as 80; 0 for all.
+    """
 
     name: str
     file: Path
     parameters: tuple[Parameter, ...]
+    dtypes: tuple[str, ...] = DTYPES
+    architecture: int = 0
 
 
 @cache
@@ -75,9 +78,43 @@ def kernels() -> dict[str, Kernel]:
     """
     found = {}
     for file in sorted(folder("kernels").glob("*.cu")):
-        for name, parameters in _KERNEL.findall(file.read_text()):
-            found[name] = Kernel(name, file, tuple(_parameter(file, p) for p in parameters.split(",")))
+        text = file.read_text()
+        dtypes, architecture = _compiled_for(file, text)
+        for name, parameters in _KERNEL.findall(text):
+            declared = tuple(_parameter(file, p) for p in parameters.split(","))
+            found[name] = Kernel(name, file, declared, dtypes, architecture)
     return found
+
+
+def compiled_for(dtype: str, architecture: int | None = None) -> dict[str, Kernel]:
+    """Return the kernels that are compiled for a dtype, on an architecture as 80, by name; by default on any."""
+    return {
+        name: kernel
+        for name, kernel in kernels().items()
+        if dtype in kernel.dtypes and (architecture is None or kernel.architecture <= architecture)
+    }
+
+
+def files_of(found: dict[str, Kernel]) -> list[Path]:
+    """Return the files that kernels stand in, each once."""
+    return sorted({kernel.file for kernel in found.values()})
+
+
+def _compiled_for(file: Path, text: str) -> tuple[tuple[str, ...], int]:
+    """Return the dtypes of a file's kernels and their oldest architecture: all, where its first line does not say.
+
+    Such a line is `// compiled for: float32 float16 bfloat16; from sm_80 on`.
+    """
+    first = text.partition("\n")[0]
+    if not first.startswith("// compiled for"):
+        return DTYPES, 0
+    match = _COMPILED_FOR.fullmatch(first)
+    if match is None or not set(match["dtypes"].split()) <= set(DTYPES):
+        raise ArgumentError(
+            f"{file.name}: its first line {first!r} must be written `// compiled for: float32 float16; from sm_80 on`, "
+            f"with dtypes of {', '.join(DTYPES)}"
+        )
+    return tuple(match["dtypes"].split()), int(match["architecture"] or 0)
 
 
 @cache
@@ -90,13 +127,17 @@ def structures() -> dict[str, np.dtype]:
     }
 
 
-def source(files: Sequence[Path], dtype: str) -> str:
+def source(files: Sequence[Path], dtype: str, only: Collection[str] | None = None) -> str:
     """Return the text of these files for one dtype, the headers they include in front, each once.
 
-    Headers become part of the text because CuPy's cache of compiled kernels looks at nothing else.
+    Headers become part of the text because CuPy's cache of compiled kernels looks at nothing else. only: the names of
+    kernels, without all others.
     """
     included: set[str] = set()
-    return f"#define GPUCNN_{dtype}\n" + "".join(_expanded(file, included) for file in files)
+    text = f"#define GPUCNN_{dtype}\n" + "".join(_expanded(file, included) for file in files)
+    if only is None:
+        return text
+    return _ENTRY.sub(lambda entry: entry[0] if entry[1] in only else "\n" * entry[0].count("\n"), text)
 
 
 def _expanded(file: Path, included: set[str]) -> str:

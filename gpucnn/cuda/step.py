@@ -14,7 +14,7 @@ from gpucnn.cuda.chunks import chunk_table
 from gpucnn.cuda.finite import count_nonfinite
 from gpucnn.cuda.graph import fetch, pinned
 from gpucnn.cuda.launch import launch
-from gpucnn.cuda.sources import accumulator
+from gpucnn.halves import accumulator
 
 ROWS = 512
 """Steps of a page: so many can be queued before the host reads what became of them."""
@@ -102,4 +102,5 @@ class Backup:
     def _copy(self, source: list[Array], target: list[Array], where: Array | None) -> None:
         if source:
             chunks = chunk_table(source, [False] * len(source))
-            launch("copy_arrays", (len(chunks),), **{"from": source, "to": target}, chunks=chunks, where=where)
+            arrays: dict[str, Any] = {"from": source, "to": target}
+            launch("copy_arrays", (len(chunks),), **arrays, chunks=chunks, where=where)

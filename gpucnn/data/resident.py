@@ -19,6 +19,7 @@ from gpucnn.data.base import Source
 from gpucnn.data.loader import Batches, Loader
 from gpucnn.data.normalize import affine
 from gpucnn.errors import ArgumentError, OutOfMemory
+from gpucnn.halves import accumulator
 from gpucnn.ops.gather import FIELDS
 from gpucnn.random import Stream
 
@@ -80,7 +81,7 @@ class ResidentLoader(Loader):
             indices, frames = self.device.asarray(chosen), self.device.asarray(drawn)
             for begin in range(0, len(chosen), self.batch_size):
                 batch = slice(begin, begin + self.batch_size)
-                yield ops.gather(images, labels, indices[batch], frames[batch], scale, shift)
+                yield ops.gather(images, labels, indices[batch], frames[batch], scale, shift, self.dtype)
 
     @property
     def drawn(self) -> int:
@@ -97,8 +98,8 @@ class ResidentLoader(Loader):
     def affine(self) -> tuple[Array, Array | None]:
         """Return what raw pixels are multiplied by and what is added to that, (C,) each, on the device."""
         factors, terms = affine(self.normalize, self.resident.images.dtype, self.shape[-1])
-        scale = self.device.asarray(factors, self.dtype)
-        return scale, None if terms is None else self.device.asarray(terms, self.dtype)
+        dtype = accumulator(self.dtype)
+        return self.device.asarray(factors, dtype), None if terms is None else self.device.asarray(terms, dtype)
 
     def _frames(self, indices: Array, epoch: int) -> Array:
         """Return what the augmentations do to images, as frames: (N, augmentations, 9)."""

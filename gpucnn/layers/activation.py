@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from gpucnn import ops
 from gpucnn.arguments import NonNegativeFloat
 from gpucnn.backend import Array
 from gpucnn.layers.base import Layer
+from gpucnn.ops.activation import Function
 from gpucnn.random import Step
 
 
@@ -26,19 +26,20 @@ class Activation(Layer):
     def __init__(self) -> None:
         super().__init__()
         self.options: dict[str, float] = {}
-        self._function = getattr(ops, self.name)
-        self._backward = getattr(ops, f"{self.name}_backward")
+
+    @property
+    def function(self) -> Function:
+        """What an operation is told that ends with this activation."""
+        return Function(self.name, tuple(self.options.items()), self.reads)
 
     def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
         """Return f(x)."""
-        y = self._function(x, **self.options)
-        return y, (x if "x" in self.reads else y, y if "y" in self.reads else x)  # one stands in for the one not read
+        y = self.function.forward(x)
+        return y, self.function.kept(x, y)
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return dy f'(x)."""
-        x, y = saved
-        dx: Array = self._backward(dy, x, y, **self.options)
-        return dx
+        return self.function.backward(dy, saved)
 
 
 class Relu(Activation, name="relu"):

@@ -8,6 +8,8 @@ from gpucnn import ops
 from gpucnn.arguments import NonNegativeFloat, Rate
 from gpucnn.backend import Array, Shape
 from gpucnn.layers.base import Builder, Layer
+from gpucnn.ops.activation import Function
+from gpucnn.ops.batch_norm_activation import Running
 from gpucnn.random import Step
 
 
@@ -20,6 +22,7 @@ class BatchNorm(Layer, name="batch_norm"):
     """
 
     transparent = True
+    ending = "batch_norm_activation.batch_norm_activation_train"
 
     def __init__(self, momentum: Rate = 0.1, eps: NonNegativeFloat = 1e-5) -> None:
         super().__init__()
@@ -32,17 +35,15 @@ class BatchNorm(Layer, name="batch_norm"):
         self.params = {"gamma": builder.constant(channels, 1.0), "beta": builder.constant(channels, 0.0)}
         self.state = {"mean": builder.array(channels, 0.0), "var": builder.array(channels, 1.0)}
 
-    def forward(self, x: Array, *, train: Step | None = None, relu: bool = False) -> tuple[Array, Any]:
-        """Return y, or relu(y); while training, take the batch into the running statistics."""
-        gamma, beta = self.params["gamma"].value, self.params["beta"].value
+    def forward(
+        self, x: Array, *, train: Step | None = None, function: Function | None = None, z: Array | None = None
+    ) -> tuple[Array, Any]:
+        """Return y, or f(y + z); while training, take the batch into the running statistics."""
         if train is None:
-            return (ops.batch_norm_relu_eval if relu else ops.batch_norm_eval)(x, *self.given()), None
-        compute: Any = ops.batch_norm_relu_train if relu else ops.batch_norm_train
-        y, mean, var, saved = compute(x, gamma, beta, self.eps)
-        count = x.size // x.shape[-1]
-        for key, batch in {"mean": mean, "var": var * (count / (count - 1))}.items():
-            self.state[key] *= 1 - self.momentum
-            self.state[key] += self.momentum * batch
+            return ops.batch_norm_activation_eval(x, *self.given(), function, z), None
+        gamma, beta = self.params["gamma"].value, self.params["beta"].value
+        running = Running(self.state["mean"], self.state["var"], self.momentum)
+        y, _, _, saved = ops.batch_norm_activation_train(x, gamma, beta, self.eps, function, z, running)
         return y, saved
 
     def given(self) -> tuple[Array, Array, Array, Array, float]:
@@ -50,9 +51,13 @@ class BatchNorm(Layer, name="batch_norm"):
         gamma, beta = self.params["gamma"].value, self.params["beta"].value
         return gamma, beta, self.state["mean"], self.state["var"], self.eps
 
-    def backward(self, dy: Array, saved: Any, *, relu: bool = False) -> Array:
+    def backward(self, dy: Array, saved: Any) -> Array:
         """Return dx, and add dgamma and dbeta."""
-        dx, dgamma, dbeta = (ops.batch_norm_relu_backward if relu else ops.batch_norm_backward)(dy, saved)
+        return self.backward_added(dy, saved)[0]
+
+    def backward_added(self, dy: Array, saved: Any) -> tuple[Array, Array | None]:
+        """Return dx, and dz where z was added; add dgamma and dbeta."""
+        dx, dgamma, dbeta, dz = ops.batch_norm_activation_backward(dy, saved)
         self.params["gamma"].accumulate(dgamma)
         self.params["beta"].accumulate(dbeta)
-        return dx
+        return dx, dz

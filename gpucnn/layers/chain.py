@@ -8,10 +8,11 @@ from typing import Any
 
 from gpucnn.backend import Array, Shape
 from gpucnn.errors import OutOfMemory
+from gpucnn.layers.activation import Activation
 from gpucnn.layers.base import Builder, Layer
 from gpucnn.layers.batch_norm import BatchNorm
 from gpucnn.layers.conv2d import Conv2d
-from gpucnn.layers.fused import ConvNorm, NormRelu, is_apart
+from gpucnn.layers.fused import ConvNorm, Ended, is_apart
 from gpucnn.layers.shapes import located
 from gpucnn.random import Step
 
@@ -38,21 +39,30 @@ class Chain:
             layer.build(shape, builder.at(_key(i, layer), self._activation_after(i, builder.activation)))
             shape = layer.output_shape(shape)
 
-    def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, list[Any]]:
-        """Return the last layer's y, and what each layer saved."""
+    def forward(self, x: Array, *, train: Step | None = None, **last: Any) -> tuple[Array, list[Any]]:
+        """Return the last layer's y, and what each layer saved. last: what the last layer takes besides."""
+        layers: Sequence[Any] = self._evaluated if train is None and not is_apart() else self._computed
         saved = []
-        for layer in self._evaluated if train is None and not is_apart() else self._computed:
+        for layer in layers:
             with memory_for(layer):
-                x, kept = layer.forward(x, train=train)
+                x, kept = layer.forward(x, train=train, **(last if layer is layers[-1] else {}))
             saved.append(kept)
         return x, saved
 
     def backward(self, dy: Array, saved: list[Any]) -> Array:
         """Return dx: every layer's delta is what the layer after it hands back."""
-        for layer, kept in zip(reversed(self._computed), reversed(saved), strict=True):
-            with memory_for(layer):
-                dy = layer.backward(dy, kept)
-        return dy
+        return self._backward(dy, saved, len(saved))
+
+    def adds(self) -> bool:
+        """Return whether the last layer is a batch_norm: it adds what it is given as `z` to its output."""
+        return bool(self._computed) and isinstance(self._computed[-1], BatchNorm)
+
+    def backward_added(self, dy: Array, saved: list[Any]) -> tuple[Array, Array]:
+        """Return dx, and dz of what was added by the last layer."""
+        last: Any = self._computed[-1]
+        with memory_for(last):
+            dy, dz = last.backward_added(dy, saved[-1])
+        return self._backward(dy, saved, len(saved) - 1), dz
 
     def backward_params(self, dy: Array, saved: list[Any]) -> None:
         """Add to the gradients of the parameters; nobody asks for dx."""
@@ -62,6 +72,13 @@ class Chain:
         if self._computed:
             with memory_for(self._computed[0]):
                 self._computed[0].backward_params(dy, saved[0])
+
+    def _backward(self, dy: Array, saved: list[Any], first: int) -> Array:
+        """Return dx of the first so many layers."""
+        for layer, kept in zip(self._computed[:first][::-1], saved[:first][::-1], strict=True):
+            with memory_for(layer):
+                dy = layer.backward(dy, kept)
+        return dy
 
     def children(self) -> dict[str, Layer]:
         """Return the layers by their paths, `0.conv2d`."""
@@ -83,7 +100,7 @@ class Chain:
 class memory_for:  # noqa: N801 - a context, and cheaper than one made of a generator
     """While entered, memory that does not suffice is an OutOfMemory that names the layer; other errors note it."""
 
-    def __init__(self, layer: Layer | NormRelu | ConvNorm) -> None:
+    def __init__(self, layer: Layer | Ended | ConvNorm) -> None:
         self._layer = layer
 
     def __enter__(self) -> None: ...
@@ -109,23 +126,24 @@ def _in_order_of_computing(layers: Sequence[Layer]) -> list[Layer]:
     return order
 
 
-def _fused(layers: Sequence[Layer]) -> list[Layer | NormRelu]:
-    """Return layers, each batch_norm and the relu after it as one."""
-    found: list[Layer | NormRelu] = []
+def _fused(layers: Sequence[Layer]) -> list[Layer | Ended]:
+    """Return layers, each that may end with the activation after it with that as one."""
+    found: list[Layer | Ended] = []
     for layer in layers:
-        if layer.name == "relu" and found and isinstance(norm := found[-1], BatchNorm):
-            found[-1] = NormRelu(norm, layer)
+        if isinstance(layer, Activation) and found and isinstance(before := found[-1], Layer) and before.ending:
+            found[-1] = Ended(before, layer)
         else:
             found.append(layer)
     return found
 
 
-def _folded(layers: Sequence[Layer | NormRelu]) -> list[Layer | NormRelu | ConvNorm]:
+def _folded(layers: Sequence[Layer | Ended]) -> list[Layer | Ended | ConvNorm]:
     """Return layers as they are evaluated: each conv2d and the batch_norm after it as one."""
-    found: list[Layer | NormRelu | ConvNorm] = []
+    found: list[Layer | Ended | ConvNorm] = []
     for layer in layers:
-        if isinstance(layer, (BatchNorm, NormRelu)) and found and isinstance(conv := found[-1], Conv2d):
-            found[-1] = ConvNorm(conv, layer)
+        norm, activation = (layer.layer, layer.activation) if isinstance(layer, Ended) else (layer, None)
+        if isinstance(norm, BatchNorm) and found and isinstance(conv := found[-1], Conv2d):
+            found[-1] = ConvNorm(conv, norm, activation)
         else:
             found.append(layer)
     return found

@@ -10,9 +10,11 @@ from gpucnn.backend import Array, Shape
 from gpucnn.errors import ArgumentError
 from gpucnn.layers.base import Builder, Layer
 from gpucnn.layers.batch_norm import BatchNorm
+from gpucnn.layers.behind import Kept, behind
 from gpucnn.layers.connections import Connections
 from gpucnn.layers.initialisers import Init
 from gpucnn.layers.shapes import require_image, shapes_that_fit
+from gpucnn.ops.activation import Function
 from gpucnn.ops.window import pair
 from gpucnn.random import Step
 
@@ -26,8 +28,10 @@ class Conv2d(Layer, name="conv2d"):
     (K, R, S, C/groups) is drawn. connections: for each output the list of the input channels that it sees, or `lecun`,
     the table of LeNet-5 (6 channels to 16); w is (links, R, S) then, and where there is no link there is no weight.
 
-    Raises ArgumentError for a table that does not fit out_channels or groups.
+    Raises ArgumentError for a table that does not fit out_channels or groups, and for init dirac with either.
     """
+
+    ending = "conv2d_activation.conv2d_activation"
 
     def __init__(
         self,
@@ -44,6 +48,8 @@ class Conv2d(Layer, name="conv2d"):
         super().__init__()
         if connections is not None and groups > 1:
             raise ArgumentError(f"connections and groups (={groups}) both say which channels an output sees: give one")
+        if init == "dirac" and (groups > 1 or connections is not None):
+            raise ArgumentError("init (=dirac) hands on inputs of one group: give neither groups nor connections")
         self.out_channels, self.kernel_size, self.bias, self.init = out_channels, kernel_size, bias, init
         self.groups = groups
         self.connections = None if connections is None else Connections(connections, out_channels)
@@ -68,29 +74,40 @@ class Conv2d(Layer, name="conv2d"):
         else:
             self.params["w"] = builder.weight("w", (k, r, s, depth), r * s * depth, r * s * k // self.groups, self.init)
         if self.bias:
-            self.params["b"] = builder.constant((k,), 0.0)
+            self.params["b"] = builder.bias((k,))
 
-    def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
-        """Return y; backward needs x."""
-        b = self.params["b"].value if self.bias else None
-        return ops.conv2d(x, self._kernels(), b, **self._window), x
+    def forward(self, x: Array, *, train: Step | None = None, function: Function | None = None) -> tuple[Array, Any]:
+        """Return y, or f(y); backward needs x, and what f keeps."""
+        b = self.params["b"].operand if self.bias else None
+        if function is None:
+            return ops.conv2d(x, self._kernels(), b, **self._window), x
+        y, kept = ops.conv2d_activation(x, self._kernels(), b, function, **self._window)
+        return y, Kept(x, function, kept)
 
-    def evaluate(self, x: Array, norm: BatchNorm, relu: bool) -> Array:
-        """Return y as the batch_norm after this layer makes it, or relu of that, when evaluating."""
-        b = self.params["b"].value if self.bias else None
-        return ops.conv2d_batch_norm_eval(x, self._kernels(), b, norm.given(), relu=relu, **self._window)
+    def evaluate(self, x: Array, norm: BatchNorm, function: Function | None, z: Array | None) -> Array:
+        """Return y as the batch_norm after this layer makes it, or f of that and z, when evaluating."""
+        b = self.params["b"].operand if self.bias else None
+        return ops.conv2d_batch_norm_eval(x, self._kernels(), b, norm.given(), function=function, z=z, **self._window)
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return dx: with stride 1, the full correlation of dy with the rotated kernels."""
+        dy, saved = behind(dy, saved, self.bias)
+        kernels = self._kernels()
+        if both := ops.conv2d_gradients(saved.x, dy, kernels, **self._window):
+            self._accumulate(both[1], dy, saved.db)
+            return both[0]
         self.backward_params(dy, saved)
-        return ops.conv2d_backward_data(dy, self._kernels(), saved.shape, **self._window)
+        return ops.conv2d_backward_data(dy, kernels, saved.x.shape, **self._window)
 
     def backward_params(self, dy: Array, saved: Any) -> None:
         """Add dw, the correlation of x and dy, and db, the sum of dy."""
-        dw = ops.conv2d_backward_weight(saved, dy, self._weight_shape(saved.shape), **self._window)
+        dy, (x, db) = behind(dy, saved, self.bias)
+        self._accumulate(ops.conv2d_backward_weight(x, dy, self._weight_shape(x.shape), **self._window), dy, db)
+
+    def _accumulate(self, dw: Array, dy: Array, db: Array | None) -> None:
         self.params["w"].accumulate(self.connections.of_links(dw) if self.connections else dw)
         if self.bias:
-            self.params["b"].accumulate(ops.conv2d_backward_bias(dy))
+            self.params["b"].accumulate(ops.conv2d_backward_bias(dy) if db is None else db)
 
     def flops(self, shape: Shape) -> int:
         """Return 2 P Q K R S C/groups: a multiplication and an addition for every weight at every position."""
@@ -100,7 +117,7 @@ class Conv2d(Layer, name="conv2d"):
 
     def _kernels(self) -> Array:
         """Return the kernels (K, R, S, C/groups)."""
-        w = self.params["w"].value
+        w = self.params["w"].operand
         return self.connections.kernels(w) if self.connections else w
 
     def _weight_shape(self, shape: Shape) -> Shape:

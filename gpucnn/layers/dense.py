@@ -9,8 +9,10 @@ from gpucnn.arguments import PositiveInt
 from gpucnn.backend import Array, Shape
 from gpucnn.errors import ShapeError
 from gpucnn.layers.base import Builder, Layer
+from gpucnn.layers.behind import Kept, behind
 from gpucnn.layers.initialisers import Init
 from gpucnn.layers.shapes import text
+from gpucnn.ops.activation import Function
 from gpucnn.random import Step
 
 
@@ -19,6 +21,8 @@ class Dense(Layer, name="dense"):
 
     out_features: how many come out. bias: whether b is added. init: how w is drawn.
     """
+
+    ending = "dense_activation.dense_activation"
 
     def __init__(self, out_features: PositiveInt, bias: bool = True, init: Init = "auto") -> None:
         super().__init__()
@@ -39,23 +43,28 @@ class Dense(Layer, name="dense"):
         (fan_in,), fan_out = shape, self.out_features
         self.params["w"] = builder.weight("w", (fan_out, fan_in), fan_in, fan_out, self.init)
         if self.bias:
-            self.params["b"] = builder.constant((fan_out,), 0.0)
+            self.params["b"] = builder.bias((fan_out,))
 
-    def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
-        """Return y; backward needs x."""
-        b = self.params["b"].value if self.bias else None
-        return ops.dense(x, self.params["w"].value, b), x
+    def forward(self, x: Array, *, train: Step | None = None, function: Function | None = None) -> tuple[Array, Any]:
+        """Return y, or f(y); backward needs x, and what f keeps."""
+        w, b = self.params["w"].operand, self.params["b"].operand if self.bias else None
+        if function is None:
+            return ops.dense(x, w, b), x
+        y, kept = ops.dense_activation(x, w, b, function)
+        return y, Kept(x, function, kept)
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return dx = dy w."""
+        dy, saved = behind(dy, saved, self.bias)
         self.backward_params(dy, saved)
-        return ops.dense_backward_data(dy, self.params["w"].value)
+        return ops.dense_backward_data(dy, self.params["w"].operand)
 
     def backward_params(self, dy: Array, saved: Any) -> None:
         """Add dw = dy^T x, and db, the sum of dy."""
-        self.params["w"].accumulate(ops.dense_backward_weight(saved, dy))
+        dy, (x, db) = behind(dy, saved, self.bias)
+        self.params["w"].accumulate(ops.dense_backward_weight(x, dy))
         if self.bias:
-            self.params["b"].accumulate(ops.dense_backward_bias(dy))
+            self.params["b"].accumulate(ops.dense_backward_bias(dy) if db is None else db)
 
     def flops(self, shape: Shape) -> int:
         """Return 2 in out: a multiplication and an addition for every weight."""

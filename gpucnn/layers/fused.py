@@ -6,9 +6,12 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from gpucnn.backend import Array
+from gpucnn.dispatch import at_once
+from gpucnn.layers.activation import Activation
 from gpucnn.layers.base import Layer
 from gpucnn.layers.batch_norm import BatchNorm
 from gpucnn.layers.conv2d import Conv2d
+from gpucnn.ops.activation import Function
 from gpucnn.random import Step
 from gpucnn.setting import Setting
 
@@ -25,49 +28,58 @@ def is_apart() -> bool:
     return _apart.get()
 
 
-class NormRelu:
-    """A batch_norm and the relu after it: the same numbers, with fewer passes over memory."""
+def is_together(layer: Layer, x: Array) -> bool:
+    """Return whether a layer and what follows are computed at once for images such as x."""
+    return not is_apart() and at_once(layer.ending, x)
 
-    def __init__(self, norm: BatchNorm, relu: Layer) -> None:
-        self.norm, self._relu = norm, relu
+
+class Ended:
+    """A layer and the activation after it: the same numbers, with fewer passes over memory.
+
+    The layer's `forward` takes the activation as `function`, and its `backward` what that saved.
+    """
+
+    def __init__(self, layer: Layer, activation: Activation) -> None:
+        self.layer, self.activation = layer, activation
 
     @property
     def path(self) -> str:
         """The path of the first layer."""
-        return self.norm.path
+        return self.layer.path
 
     def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
-        """Return relu of the norm's output, and what each saved, or both together."""
-        if not is_apart():
-            y, saved = self.norm.forward(x, train=train, relu=True)
+        """Return f of the layer's output, and what each saved, or both together."""
+        forward: Any = self.layer.forward
+        if is_together(self.layer, x):
+            y, saved = forward(x, train=train, function=self.activation.function)
             return y, (saved,)
-        between, first = self.norm.forward(x, train=train)
-        y, second = self._relu.forward(between, train=train)
+        between, first = forward(x, train=train)
+        y, second = self.activation.forward(between, train=train)
         return y, (first, second)
 
     def backward(self, dy: Array, saved: Any) -> Array:
-        """Return dx, and add dgamma and dbeta."""
-        if len(saved) == 1:
-            return self.norm.backward(dy, saved[0], relu=True)
-        return self.norm.backward(self._relu.backward(dy, saved[1]), saved[0])
+        """Return dx, and add to the gradients of the parameters."""
+        return self.layer.backward(dy if len(saved) == 1 else self.activation.backward(dy, saved[1]), saved[0])
 
     def backward_params(self, dy: Array, saved: Any) -> None:
-        """Add dgamma and dbeta."""
-        self.backward(dy, saved)
+        """Add to the gradients of the parameters; nobody asks for dx."""
+        self.layer.backward_params(dy if len(saved) == 1 else self.activation.backward(dy, saved[1]), saved[0])
 
 
 class ConvNorm:
-    """A conv2d, the batch_norm after it and maybe a relu after that: one convolution, when evaluating."""
+    """A conv2d, the batch_norm after it and maybe an activation after that: one convolution, when evaluating."""
 
-    def __init__(self, conv: Conv2d, norm: BatchNorm | NormRelu) -> None:
-        self._conv, self._relu = conv, isinstance(norm, NormRelu)
-        self._norm = norm.norm if isinstance(norm, NormRelu) else norm
+    def __init__(self, conv: Conv2d, norm: BatchNorm, activation: Activation | None) -> None:
+        self._conv, self._norm, self._activation = conv, norm, activation
 
     @property
     def path(self) -> str:
         """The path of the first layer."""
         return self._conv.path
 
-    def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, None]:
-        """Return what the last layer returns when evaluating: train is None."""
-        return self._conv.evaluate(x, self._norm, self._relu), None
+    def forward(
+        self, x: Array, *, train: Step | None = None, function: Function | None = None, z: Array | None = None
+    ) -> tuple[Array, None]:
+        """Return what the last layer returns when evaluating, train is None; z and function as in batch_norm."""
+        function = self._activation.function if self._activation else function
+        return self._conv.evaluate(x, self._norm, function, z), None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpucnn import ops
 from gpucnn.backend import Array, Shape
 from gpucnn.errors import ShapeError
 from gpucnn.layers.base import Layer
 from gpucnn.layers.chain import Chain, Container
+from gpucnn.layers.fused import is_together
 from gpucnn.layers.shapes import text
+from gpucnn.ops.activation import Function
 from gpucnn.random import Step
 
 
@@ -20,6 +22,8 @@ class Residual(Container, name="residual"):
 
     Source: K. He et al., "Deep Residual Learning for Image Recognition", arXiv:1512.03385.
     """
+
+    ending = "add.add_activation"
 
     def __init__(self, layers: list[Layer], shortcut: list[Layer] | None = None) -> None:
         self._layers, self._shortcut = Chain(layers), Chain(shortcut or [])
@@ -35,12 +39,29 @@ class Residual(Container, name="residual"):
             )
         return layers
 
-    def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
-        """Return f(x) + g(x)."""
-        y, saved = self._layers.forward(x, train=train)
-        other, saved_shortcut = self._shortcut.forward(x, train=train)
-        return ops.add(y, other), (saved, saved_shortcut)
+    def forward(self, x: Array, *, train: Step | None = None, function: Function | None = None) -> tuple[Array, Any]:
+        """Return f(x) + g(x), or an activation of that."""
+        z, of_shortcut = self._shortcut.forward(x, train=train)
+        if is_together(self, x) and self._layers.adds():
+            y, of_layers = self._layers.forward(x, train=train, function=function, z=z)
+            return y, _Saved(of_layers, of_shortcut)
+        y, of_layers = self._layers.forward(x, train=train)
+        y, kept = ops.add_activation(y, z, function)
+        return y, _Saved(of_layers, of_shortcut, (function, kept))
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return the sum of what both ways hand back."""
-        return ops.add(self._layers.backward(dy, saved[0]), self._shortcut.backward(dy, saved[1]))
+        if saved.end is None:
+            dx, dy = self._layers.backward_added(dy, saved.layers)
+        else:
+            dy = ops.add_activation_backward(dy, *saved.end)
+            dx = self._layers.backward(dy, saved.layers)
+        return ops.add(dx, self._shortcut.backward(dy, saved.shortcut))
+
+
+class _Saved(NamedTuple):
+    """What backward needs. end: the activation, and what it saved, where they were not of the last batch_norm."""
+
+    layers: Any
+    shortcut: Any
+    end: Any = None

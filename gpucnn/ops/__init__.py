@@ -1,7 +1,7 @@
 """Stateless maths on NumPy and CuPy arrays: every operation with its backward passes beside it.
 
-Images are (N, H, W, C), kernels (K, R, S, C/groups), float32 or float64. Convolution, dense layers, pooling,
-activations and sums take float16 and bfloat16 as well: halves are stored, float32 is computed. No operation changes its
+Images are (N, H, W, C), kernels (K, R, S, C/groups), float32 or float64. What layers compute takes float16 and bfloat16
+as well: halves are stored, float32 is computed, and gradients of parameters stay float32. No operation changes its
 inputs, and none needs the trainer:
 
     y = ops.conv2d(x, w, b, stride=2, padding="same")
@@ -29,15 +29,18 @@ from gpucnn.ops.activation import (
     tanh,
     tanh_backward,
 )
-from gpucnn.ops.add import add
+from gpucnn.ops.add import add, add_activation, add_activation_backward
 from gpucnn.ops.batch_norm import (
     batch_norm_backward,
     batch_norm_eval,
-    batch_norm_relu_backward,
-    batch_norm_relu_eval,
-    batch_norm_relu_train,
     batch_norm_train,
 )
+from gpucnn.ops.batch_norm_activation import (
+    batch_norm_activation_backward,
+    batch_norm_activation_eval,
+    batch_norm_activation_train,
+)
+from gpucnn.ops.bias_activation import bias_activation_backward
 from gpucnn.ops.binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_backward
 from gpucnn.ops.conv2d import (
     conv2d,
@@ -46,9 +49,12 @@ from gpucnn.ops.conv2d import (
     conv2d_backward_weight,
     conv2d_output_shape,
 )
+from gpucnn.ops.conv2d_activation import conv2d_activation
 from gpucnn.ops.conv2d_batch_norm import conv2d_batch_norm_eval
+from gpucnn.ops.conv2d_gradients import conv2d_gradients
 from gpucnn.ops.cross_entropy import cross_entropy, cross_entropy_backward
 from gpucnn.ops.dense import dense, dense_backward_bias, dense_backward_data, dense_backward_weight
+from gpucnn.ops.dense_activation import dense_activation
 from gpucnn.ops.dropout import dropout, dropout_backward
 from gpucnn.ops.finite import count_nonfinite
 from gpucnn.ops.gather import gather
@@ -71,27 +77,33 @@ __all__ = [
     "adagrad_update",
     "adam_update",
     "add",
+    "add_activation",
+    "add_activation_backward",
     "avg_pool2d",
     "avg_pool2d_backward",
+    "batch_norm_activation_backward",
+    "batch_norm_activation_eval",
+    "batch_norm_activation_train",
     "batch_norm_backward",
     "batch_norm_eval",
-    "batch_norm_relu_backward",
-    "batch_norm_relu_eval",
-    "batch_norm_relu_train",
     "batch_norm_train",
+    "bias_activation_backward",
     "binary_cross_entropy",
     "binary_cross_entropy_backward",
     "conv2d",
+    "conv2d_activation",
     "conv2d_backward_bias",
     "conv2d_backward_data",
     "conv2d_backward_weight",
     "conv2d_batch_norm_eval",
+    "conv2d_gradients",
     "conv2d_output_shape",
     "count_correct",
     "count_nonfinite",
     "cross_entropy",
     "cross_entropy_backward",
     "dense",
+    "dense_activation",
     "dense_backward_bias",
     "dense_backward_data",
     "dense_backward_weight",

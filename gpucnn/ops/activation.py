@@ -6,7 +6,7 @@ Every pair has the form `NAME(x) -> y` and `NAME_backward(dy, x, y) -> dx`.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpucnn.backend import Array, array_module
 from gpucnn.dispatch import operation
@@ -14,6 +14,38 @@ from gpucnn.ops.checks import check_dtypes
 from gpucnn.ops.erf import erf
 
 SCALED_TANH_A, SCALED_TANH_B = 1.7159, 2.0 / 3.0
+
+
+class Function(NamedTuple):
+    """An activation with its number, such as a slope: what another operation may end with.
+
+    reads: which of x and y the backward operation looks at.
+
+    >>> import numpy as np
+    >>> Function("leaky_relu", (("slope", 0.5),), reads="x").forward(np.array([-1.0, 1.0]))
+    array([-0.5,  1. ])
+    """
+
+    name: str
+    options: tuple[tuple[str, float], ...] = ()
+    reads: str = "xy"
+
+    def forward(self, x: Array) -> Array:
+        """Return y = f(x)."""
+        y: Array = globals()[self.name](x, **dict(self.options))
+        return y
+
+    def backward(self, dy: Array, kept: tuple[Array, Array]) -> Array:
+        """Return dx, given dy and what `kept` returned."""
+        dx: Array = globals()[f"{self.name}_backward"](dy, *kept, **dict(self.options))
+        return dx
+
+    def kept(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """Return x and y, as far as backward looks at them: one stands in for the one that is not read."""
+        return (x if "x" in self.reads else y, y if "y" in self.reads else x)
+
+
+RELU = Function("relu", reads="y")
 
 
 @operation

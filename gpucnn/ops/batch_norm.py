@@ -17,10 +17,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gpucnn.backend import Array, array_module
-from gpucnn.dispatch import composition, operation
+from gpucnn.dispatch import mixed_operation, operation
 from gpucnn.errors import ShapeError
-from gpucnn.ops.activation import relu, relu_backward
-from gpucnn.ops.checks import check_full
+from gpucnn.ops.checks import check_beside, check_dtypes
 from gpucnn.ops.sums import sum_rows
 
 
@@ -36,19 +35,20 @@ class Saved(NamedTuple):
 def batch_norm_train(x: Array, gamma: Array, beta: Array, eps: float = 1e-5) -> tuple[Array, Array, Array, Saved]:
     """Return y, the batch's mean (C,) and variance (C,, divided by M), and what `batch_norm_backward` needs.
 
-    x: (N, ..., C); gamma, beta: (C,). Raises ShapeError where a channel has a single element.
+    x: (N, ..., C); gamma, beta: (C,), in the dtype of x, or float32 where x is of a half precision: so are all results
+    but y. Raises ShapeError where a channel has a single element.
 
     >>> import numpy as np
     >>> y, mean, var, _ = batch_norm_train(np.array([[1.0], [3.0]]), np.ones(1), np.zeros(1), eps=0.0)
     >>> y.ravel(), mean, var
     (array([-1.,  1.]), array([2.]), array([1.]))
     """
-    _check(x, gamma, beta, train=True)
+    check(x, gamma, beta, train=True)
     y, mean, var, saved = _batch_norm_train(x, gamma, beta, eps)
-    return y, mean, var, Saved(*saved)
+    return y, mean, var, Saved(x, *saved[1:])
 
 
-@operation
+@mixed_operation
 def _batch_norm_train(
     x: Array, gamma: Array, beta: Array, eps: float
 ) -> tuple[Array, Array, Array, tuple[Array, Array, Array, Array]]:
@@ -70,7 +70,7 @@ def batch_norm_eval(x: Array, gamma: Array, beta: Array, mean: Array, var: Array
     >>> batch_norm_eval(np.array([[5.0]]), gamma=2 * one, beta=one, mean=3 * one, var=4 * one, eps=0.0)
     array([[3.]])
     """
-    _check(x, gamma, beta)
+    check(x, gamma, beta)
     return _batch_norm_eval(x, gamma, beta, mean, var, eps)
 
 
@@ -84,11 +84,11 @@ def _batch_norm_eval(x: Array, gamma: Array, beta: Array, mean: Array, var: Arra
 
 def batch_norm_backward(dy: Array, saved: Saved) -> tuple[Array, Array, Array]:
     """Return dx, dgamma (C,) and dbeta (C,), given dy and what `batch_norm_train` returned."""
-    _check_dy(dy, saved)
+    check_dy(dy, saved)
     return _batch_norm_backward(dy, saved)
 
 
-@operation
+@mixed_operation
 def _batch_norm_backward(dy: Array, saved: Saved) -> tuple[Array, Array, Array]:
     x, mean, inverse, gamma = saved
     deviation = x - mean
@@ -103,67 +103,17 @@ def _batch_norm_backward(dy: Array, saved: Saved) -> tuple[Array, Array, Array]:
     return dx, dgamma, dbeta
 
 
-def batch_norm_relu_train(
-    x: Array, gamma: Array, beta: Array, eps: float = 1e-5
-) -> tuple[Array, Array, Array, tuple[Saved, Array, Array]]:
-    """Return relu(y), mean and var of `batch_norm_train`, and what `batch_norm_relu_backward` needs.
-
-    >>> import numpy as np
-    >>> batch_norm_relu_train(np.array([[1.0], [3.0]]), np.ones(1), np.zeros(1), eps=0.0)[0].ravel()
-    array([0., 1.])
-    """
-    _check(x, gamma, beta, train=True)
-    y, mean, var, (saved, beta, y) = _batch_norm_relu_train(x, gamma, beta, eps)
-    return y, mean, var, (Saved(*saved), beta, y)
-
-
-@composition
-def _batch_norm_relu_train(
-    x: Array, gamma: Array, beta: Array, eps: float
-) -> tuple[Array, Array, Array, tuple[Saved, Array, Array]]:
-    y, mean, var, saved = batch_norm_train(x, gamma, beta, eps)
-    y = relu(y)
-    return y, mean, var, (saved, beta, y)
-
-
-def batch_norm_relu_eval(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float = 1e-5) -> Array:
-    """Return relu(y) of `batch_norm_eval`.
-
-    >>> import numpy as np
-    >>> one = np.ones(1)
-    >>> batch_norm_relu_eval(np.array([[2.0], [5.0]]), one, 0 * one, mean=3.5 * one, var=one, eps=0.0).ravel()
-    array([0. , 1.5])
-    """
-    _check(x, gamma, beta)
-    return _batch_norm_relu_eval(x, gamma, beta, mean, var, eps)
-
-
-@composition
-def _batch_norm_relu_eval(x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float) -> Array:
-    return relu(batch_norm_eval(x, gamma, beta, mean, var, eps))
-
-
-def batch_norm_relu_backward(dy: Array, saved: tuple[Saved, Array, Array]) -> tuple[Array, Array, Array]:
-    """Return dx, dgamma (C,) and dbeta (C,), given dy and what `batch_norm_relu_train` returned."""
-    _check_dy(dy, saved[0])
-    return _batch_norm_relu_backward(dy, saved)
-
-
-@composition
-def _batch_norm_relu_backward(dy: Array, saved: tuple[Saved, Array, Array]) -> tuple[Array, Array, Array]:
-    of_norm, _, y = saved
-    return batch_norm_backward(relu_backward(dy, y, y), of_norm)
-
-
-def _check(x: Array, gamma: Array, beta: Array, train: bool = False) -> None:
-    check_full(x=x, gamma=gamma, beta=beta)
+def check(x: Array, gamma: Array, beta: Array, train: bool = False) -> None:
+    """Raise unless these fit each other; train: and statistics can be taken of x."""
+    check_beside(x, gamma=gamma, beta=beta)
     if x.ndim < 2 or gamma.shape != x.shape[-1:] or beta.shape != x.shape[-1:]:
         raise ShapeError(f"x {x.shape}, gamma {gamma.shape}, beta {beta.shape}: must be (N, ..., C), (C,), (C,)")
     if train and x.size // x.shape[-1] < 2:
         raise ShapeError(f"x has shape {x.shape}: batch_norm needs two or more elements a channel to train on")
 
 
-def _check_dy(dy: Array, saved: Saved) -> None:
-    check_full(dy=dy, x=saved.x)
+def check_dy(dy: Array, saved: Saved) -> None:
+    """Raise unless dy fits what the forward pass saved."""
+    check_dtypes(dy=dy, x=saved.x)
     if dy.shape != saved.x.shape:
         raise ShapeError(f"dy has shape {dy.shape}: it must be that of x, {saved.x.shape}")

@@ -6,7 +6,7 @@ x (N, in), w (out, in), b (out,), y (N, out):  y = x w^T + b,  dx = dy w,  dw = 
 from __future__ import annotations
 
 from gpucnn.backend import Array
-from gpucnn.dispatch import operation
+from gpucnn.dispatch import operation, summing_operation
 from gpucnn.errors import ShapeError
 from gpucnn.ops.checks import check_dtypes
 from gpucnn.ops.sums import sum_rows
@@ -19,10 +19,15 @@ def dense(x: Array, w: Array, b: Array | None = None) -> Array:
     >>> dense(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]]), np.array([0.5, 0.0]))
     array([[11.5, 17. ]])
     """
+    check(x, w, b)
+    return _dense(x, w, b)
+
+
+def check(x: Array, w: Array, b: Array | None) -> None:
+    """Raise unless these fit each other."""
     _check(x, w, "x", "w", x.shape[-1:] == w.shape[-1:])
     if b is not None and (b.shape != w.shape[:1] or b.dtype != x.dtype):
         raise ShapeError(f"b has shape {b.shape} and dtype {b.dtype}: it must be ({w.shape[0]},) and {x.dtype}")
-    return _dense(x, w, b)
 
 
 @operation
@@ -46,19 +51,19 @@ def _dense_backward_data(dy: Array, w: Array) -> Array:
 
 
 def dense_backward_weight(x: Array, dy: Array) -> Array:
-    """Return dw (out, in) = the transpose of dy (N, out) times x (N, in)."""
+    """Return dw (out, in) = the transpose of dy (N, out) times x (N, in); float32 where these are halves."""
     _check(x, dy, "x", "dy", x.shape[:1] == dy.shape[:1])
     return _dense_backward_weight(x, dy)
 
 
-@operation
+@summing_operation
 def _dense_backward_weight(x: Array, dy: Array) -> Array:
     dw: Array = dy.T @ x
     return dw
 
 
 def dense_backward_bias(dy: Array) -> Array:
-    """Return db (out,): the sum of dy (N, out) over images."""
+    """Return db (out,): the sum of dy (N, out) over images; float32 for halves."""
     return sum_rows(dy)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gpucnn.backend import Array, array_module
-from gpucnn.layers.base import Parameter
+from gpucnn.layers.base import Parameter, refresh
 from gpucnn.registry import Registered
 
 
@@ -45,9 +45,9 @@ class Optimizer(Registered, ABC, kind="optimizer", package="gpucnn.optimizers"):
         }
 
     def update(self, params: Mapping[str, Parameter], *, lr: float, step: int, **told: Array | None) -> None:
-        """Update every parameter that has a gradient. lr: this step's, schedule applied. step: from 0.
+        """Update every parameter that has a gradient, and its half copy. lr: this step's, schedule applied.
 
-        told: what the device knows of a step that is queued ahead, see `gpucnn.ops.update`.
+        step: from 0. told: `numbers`, `skip` and `unscale` of `gpucnn.ops.update`: what only the device knows.
         """
         grads = {path: p.grad for path, p in params.items() if p.grad is not None}
         if grads:
@@ -56,6 +56,7 @@ class Optimizer(Registered, ABC, kind="optimizer", package="gpucnn.optimizers"):
             decayed = [p.decay or self.decay_all for p in chosen]
             weights = Weights([p.value for p in chosen], list(grads.values()), slots, decayed)
             self.update_all(weights, float(lr), step, **told)
+            refresh(chosen)
 
     @abstractmethod
     def update_all(self, weights: Weights, lr: float, step: int, **told: Array | None) -> None:

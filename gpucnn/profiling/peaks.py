@@ -11,6 +11,7 @@ import numpy as np
 
 from gpucnn.backend import Array, Device
 from gpucnn.cpu import threads
+from gpucnn.halves import accumulator
 
 ROUNDS = 5
 COPY_BYTES = 2**28
@@ -49,6 +50,8 @@ class Peaks:
 
 def measured(device: Device, dtype: Any) -> Peaks:
     """Return the peaks of a device for numbers of `dtype`: the best of some rounds each."""
+    if device.kind == "cpu":
+        dtype = accumulator(dtype)  # which halves are computed in
     size = CPU_SIZE if device.kind == "cpu" else GPU_SIZE * 4 // np.dtype(dtype).itemsize
     product, copy = _product_seconds(device, dtype, size), _copy_seconds(device)
     device.release()

@@ -14,6 +14,7 @@ from gpucnn.backend import Array, Device
 from gpucnn.config.implementations import computing
 from gpucnn.cuda.graph import Recorder, Work
 from gpucnn.cuda.step import ROWS, Backup, Ledger
+from gpucnn.halves import accumulator
 from gpucnn.random import Step
 from gpucnn.training.finite import gradients
 from gpucnn.training.gradients import Gradients
@@ -36,6 +37,8 @@ def why_eager(experiment: Experiment, device: Device) -> str:
         return ""
     if experiment.impl == "reference":
         return "impl is reference: what it calls cannot be recorded"
+    if experiment.precision == "fp16":
+        return "the loss's scale follows each step's gradients"
     if experiment.training.micro_batch not in (None, "auto"):
         return "training.micro_batch adds up the parts of a batch on the host"
     optimizer = experiment.optimizer.build()
@@ -52,7 +55,9 @@ class GraphStep:
     def __init__(self, gradients: Gradients, optimizer: Optimizer, seed: int) -> None:
         self._gradients, self._model, self._optimizer, self._seed = gradients, gradients.model, optimizer, seed
         self.recorder = Recorder(self._model.device)
-        self.ledger = Ledger(self._model.device, self._model.dtype, len(optimizer.numbers(optimizer.lr, 0)))
+        self.ledger = Ledger(
+            self._model.device, accumulator(self._model.dtype), len(optimizer.numbers(optimizer.lr, 0))
+        )
         self._statistics = Backup(list(self._model.state.values()))
         self._replays: dict[int, Work] = {}  # by how many steps they are
 

@@ -10,7 +10,7 @@ from typing import Any
 from gpucnn.backend import Device
 from gpucnn.config import Experiment, to_yaml
 from gpucnn.config import load as load_config
-from gpucnn.config.implementations import by_what, computing
+from gpucnn.config.implementations import by_what, computing, stored_as
 from gpucnn.errors import ArgumentError
 from gpucnn.resources import find_config
 from gpucnn.training.checkpoint import Checkpoint
@@ -66,8 +66,6 @@ def train(
         trainer = Trainer(experiment, target, restored)
         if trainer.data.note:
             observer.message(trainer.data.note)
-        if trainer.eager:
-            observer.message(f"no CUDA graph: {trainer.eager}")
         interrupts = stack.enter_context(Interrupts())
         # Only now, so that what cannot be trained leaves no folder.
         folder = resumed or stack.enter_context(closing(RunFolder.create(experiment.name, place)))
@@ -107,11 +105,13 @@ def _checkpoint(folder: RunFolder, experiment: Experiment, observer: Observer) -
 
 
 def _info(trainer: Trainer, path: Path) -> RunInfo:
+    words = (stored_as(trainer.experiment, trainer.device), str(trainer.scaling or ""))
     return {
         "path": path,
         "name": trainer.experiment.name,
         "device": str(trainer.device),
         "by": by_what(trainer.experiment, trainer.device),
+        "precision": ", ".join(filter(None, words)),
         "layers": sum(not layer.children() for layer in trainer.model.layers.walk()),
         "parameters": sum(p.value.size for p in trainer.model.params.values()),
         "train_images": trainer.batches.images,

@@ -16,6 +16,7 @@ from checks.windows import Conv, conv
 from gpucnn import dispatch, ops
 from gpucnn.backend import Device, array_module, to_numpy
 from gpucnn.ops import activation
+from gpucnn.ops.activation import RELU, Function
 from gpucnn.random import Stream
 
 LAYOUTS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[Any], Any]]] = {
@@ -158,9 +159,10 @@ def conv_calls(cases: dict[str, Conv]) -> Iterator[Call]:
         weight, linear = int(np.prod(y_shape[:3])) + 2, {"linear": True}
         yield Call("conv2d", label, (x, w, b), case.arguments, forward, **linear)
         norm = (b, b, b, b * b + 0.5, 1e-3)
-        for relu in (False, True):
-            options = {**case.arguments, "relu": relu}
-            yield Call("conv2d_batch_norm_eval", f"{label}, {relu=}", (x, w, b, norm), options, 4 * forward + 128)
+        for end, function in ("", None), (", relu", RELU), (", tanh", Function("tanh")):
+            options = {**case.arguments, "function": function}
+            yield Call("conv2d_batch_norm_eval", f"{label}{end}", (x, w, b, norm), options, 4 * forward + 128)
+        yield Call("conv2d_activation", label, (x, w, b, RELU), case.arguments, 4 * forward + 128)
         yield Call("conv2d_backward_data", label, (dy, w, case.x_shape), case.arguments, data, **linear)
         yield Call("conv2d_backward_weight", label, (x, dy, case.w_shape), case.arguments, weight, **linear)
         yield Call("conv2d_backward_bias", label, (dy,), {}, weight, **linear)
@@ -202,6 +204,8 @@ def dense_calls() -> Iterator[Call]:
         label, many = " by ".join(map(str, sizes)), {"terms": max(sizes) + 2, "linear": True}
         yield Call("dense", label, (x, w, b), **many)
         yield Call("dense", f"{label}, no bias", (x, w, None), **many)
+        yield Call("dense_activation", label, (x, w, b, RELU), terms=4 * max(sizes) + 8)
+        yield Call("bias_activation_backward", label, (dy, (dy, dy), RELU, True), terms=4 * max(sizes) + 8)
         yield Call("dense_backward_data", label, (dy, w), **many)
         yield Call("dense_backward_weight", label, (x, dy), **many)
         yield Call("dense_backward_bias", label, (dy,), **many)
@@ -219,7 +223,7 @@ def elementwise_calls() -> Iterator[Call]:
     for shape in [(1,), (257,), (3, 7, 5, 11)]:
         (x,) = numbers(shape)
         yield Call("dropout", str(shape), (x, 0.3, Stream(2**40 + 5, "3.dropout", 41)))
-    yield Call("dropout_backward", "", (dy, ops.dropout(dy, 0.3, Stream(0, "mask"))[1]))
+    yield Call("dropout_backward", "", (dy, ops.dropout(dy, 0.3, Stream(0, "mask"))[1], 0.3))
     bad = np.array([1.0, np.nan, np.inf, -np.inf, 2.0] * 101)
     yield Call("count_nonfinite", "303 in two arrays", (bad, np.zeros((3, 5))))
     yield Call("count_nonfinite", "none", (np.full(1000, 1e38),))
@@ -257,10 +261,12 @@ def row_calls() -> Iterator[Call]:
         yield Call("batch_norm_backward", str(shape), (dy, saved), terms=16 * (rows + 64))
         given = (x, gamma, beta, mean, np.abs(mean) + 0.1, 1e-3)
         yield Call("batch_norm_eval", str(shape), given, terms=128)
-        yield Call("batch_norm_relu_train", str(shape), (x, gamma, beta, 1e-3), terms=16 * (rows + 64))
-        saved = ops.batch_norm_relu_train(x, gamma, beta, 1e-3)[3]
-        yield Call("batch_norm_relu_backward", str(shape), (dy, saved), terms=16 * (rows + 64))
-        yield Call("batch_norm_relu_eval", str(shape), given, terms=128)
+        for end, function, z in (("", None, None), (", relu", RELU, None), (", z, relu", RELU, dy)):
+            label, first = f"{shape}{end}", (x, gamma, beta, 1e-3, function, z)
+            yield Call("batch_norm_activation_train", label, first, terms=16 * (rows + 64))
+            saved = ops.batch_norm_activation_train(*first)[3]
+            yield Call("batch_norm_activation_backward", label, (dy, saved), terms=16 * (rows + 64))
+            yield Call("batch_norm_activation_eval", label, (*given, function, z), terms=128)
 
 
 def gather_calls() -> Iterator[Call]:
@@ -299,7 +305,10 @@ def accuracy_calls() -> Iterator[Call]:
 
 def update_calls() -> Iterator[Call]:
     """Yield steps of the optimizers, and sums."""
-    yield Call("add", "(3, 97)", tuple(numbers((3, 97), (3, 97))), terms=1, linear=True)
+    sides = tuple(numbers((3, 97), (3, 97)))
+    yield Call("add", "(3, 97)", sides, terms=1, linear=True)
+    yield Call("add_activation", "(3, 97)", (*sides, RELU), terms=1)
+    yield Call("add_activation_backward", "(3, 97)", (sides[0], RELU, (sides[1], sides[1])), terms=1)
     values, grads, firsts, seconds = (numbers((3, 97), (5,), (1, 1, 2)) for _ in range(4))
     decayed = [True, False, True]
     for momentum, nesterov, decay in [(0.0, False, 0.1), (0.9, False, 0.0), (0.9, True, 0.1)]:

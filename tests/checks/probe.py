@@ -15,9 +15,9 @@ CHUNK = 2**30
 def wrong_roundings(xp: Any, ranges: Iterable[tuple[int, int]]) -> Any:
     """Return how often an instruction's result is not the plain one, over ranges (first, count) of a float's 32 bits.
 
-    Three counts: float to float16, float to bfloat16, float16 (the low 16 bits) to float.
+    Four counts: float to float16, float to bfloat16, float16 (the low 16 bits) to float, float to TF32.
     """
-    wrong = xp.zeros(3, np.int32)
+    wrong = xp.zeros(4, np.int32)
     for first, count in ranges:
         launch("probe_rounding", blocks(count), wrong=wrong, first=first, count=count)
     return wrong
@@ -41,3 +41,38 @@ def copied(xp: Any, groups: int = 3) -> tuple[Any, Any]:
     y = xp.zeros((3, *x.shape), np.uint32)
     launch("probe_copies", (groups, 1), x=x, y=y)
     return x, y
+
+
+WARP = 32
+
+
+def multiplied(xp: Any) -> tuple[Any, Any]:
+    """Return products of matrices of small whole numbers, as TF32, float16 and bfloat16, and what they should be."""
+    rng = np.random.default_rng(5)
+    a, b = (rng.integers(-8, 9, (rows, 16)).astype(np.float32) for rows in (16, 8))
+    c = xp.full((3, 16, 8), np.nan, np.float32)
+    launch("probe_products", (1,), block=WARP, a=xp.asarray(a), b=xp.asarray(b), c=c)
+    return c, np.stack([a[:, :8] @ b[:, :8].T, a @ b.T, a @ b.T])
+
+
+def loaded(xp: Any) -> tuple[Any, Any]:
+    """Return what lanes load of four matrices of numbered halves, and what they should."""
+    x = np.arange(WARP * 8, dtype=np.uint16).reshape(WARP, 8)
+    y = xp.zeros((2, 4, WARP), np.uint32)
+    launch("probe_matrices", (1,), block=WARP, shared=x.nbytes, x=xp.asarray(x.view(np.uint32)), y=y)
+    matrices = x[np.arange(WARP) * 5 % WARP].reshape(4, 8, 8)
+    expected = [np.ascontiguousarray(m).view(np.uint32) for m in (matrices, matrices.swapaxes(1, 2))]
+    return y, np.stack(expected).reshape(2, 4, WARP)
+
+
+def filled(xp: Any) -> tuple[Any, Any]:
+    """Return what copies of a part of 16 bytes leave behind, and what they should."""
+    x = np.arange(1, 49, dtype=np.uint8).reshape(3, 16)
+    y = xp.zeros((3, WARP, 16), np.uint8)
+    launch("probe_zeros", (1,), block=WARP, shared=y.nbytes, x=xp.asarray(x), y=y)
+    there = np.arange(16) < np.arange(WARP)[:, None] % 17
+    return y, x[:, None] * there
+
+
+TOGETHER = (multiplied, loaded, filled)
+"""What warps do together, from sm_80 on."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,8 +130,11 @@ training: {epochs: 0, early_stopping: {patience: 2}}
         ({"x": "seed: 1e3"}, "9:1: seed: must be a whole number; got 1000.0"),
         ({"x": "seed: '7'"}, "9:1: seed: must be a whole number; got '7'; did you mean 7?"),
         ({"x": "device: gpu"}, "9:1: device: must be auto, cpu, cuda or cuda:N; got 'gpu'"),
-        ({"x": "precision: 32"}, "9:1: precision: must be 'float32' or 'float64'; got 32"),
-        ({"x": "precision: flaot32"}, "9:1: precision: must be 'float32' or 'float64'; got 'flaot32'; did you mean"),
+        ({"x": "precision: 32"}, "9:1: precision: must be 'float32', 'float64', 'tf32', 'bf16' or 'fp16'; got 32"),
+        (
+            {"x": "precision: flaot32"},
+            "9:1: precision: must be 'float32', 'float64', 'tf32', 'bf16' or 'fp16'; got 'flaot32'; did you mean",
+        ),
         (
             {"x": "loss: [mse]"},
             "9:1: loss: must be one loss: a name, or `name: arguments` (known: binary_cross_entropy",
@@ -443,3 +447,15 @@ def test_any_junk_is_refused_in_lines_that_name_it(config: dict[str, Any]) -> No
         load({**config, "x": 1})
     assert "config: x: unknown key" in str(caught.value)
     assert all(line.startswith("config: ") for line in str(caught.value).splitlines() if not line.startswith(" "))
+
+
+def test_bf16_without_ml_dtypes_is_one_line(errors, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    (line,) = errors(GOOD + "precision: bf16\n")
+    assert line.startswith("9:1: precision: is bf16, but bfloat16 needs ml_dtypes (")
+    assert line.endswith("): pip install ml_dtypes")
+
+
+def test_tf32_is_not_exact(errors):
+    (line,) = errors(GOOD + "precision: tf32\nnumerics: exact\n")
+    assert line.startswith("10:1: numerics: is exact, but precision is tf32, which rounds")

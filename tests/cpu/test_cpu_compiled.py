@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from gpucnn import ops
-from gpucnn.cpu import compiled, numerics, threads
+from gpucnn import numerics, ops
+from gpucnn.cpu import compiled, threads
 from gpucnn.cpu.memory import empty
 from gpucnn.cpu.winograd_matrices import exact_matrices
 from gpucnn.dispatch import using
@@ -81,7 +81,7 @@ import sys
 import numpy as np
 from gpucnn import ops
 from gpucnn import ops
-from gpucnn.cpu import compiled, numerics, threads
+from gpucnn.cpu import compiled, threads
 with compiled.using(False):
     ops.conv2d(np.ones((1, 4, 4, 1), np.float32), np.ones((16, 3, 3, 1), np.float32))
 assert "numba" not in sys.modules

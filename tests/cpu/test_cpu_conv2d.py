@@ -9,8 +9,8 @@ from checks.windows import Conv, conv, paddings, sizes
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gpucnn import ops
-from gpucnn.cpu import compiled, numerics, patches, pointwise, winograd
+from gpucnn import numerics, ops
+from gpucnn.cpu import compiled, patches, pointwise, winograd
 from gpucnn.cpu import conv2d as room
 from gpucnn.cpu.winograd_matrices import exact_matrices
 from gpucnn.dispatch import using

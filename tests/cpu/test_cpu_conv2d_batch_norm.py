@@ -9,9 +9,10 @@ from checks.windows import conv
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gpucnn import ops
-from gpucnn.cpu import compiled, numerics
+from gpucnn import numerics, ops
+from gpucnn.cpu import compiled
 from gpucnn.dispatch import recorded, using
+from gpucnn.ops.activation import RELU
 
 CASES = {
     "1x1": conv((2, 9, 7, 20), (33, 1, 1, 20)),
@@ -38,7 +39,9 @@ def test_it_is_the_two(label, relu, bias, kind, seed, layout):
     b, gamma, beta, mean, root = rest
     norm, b = (gamma, beta, mean, root**2 + np.float32(0.5), 1e-3), b if bias else None
     with numerics.using(kind):
-        y = unchanged(ops.conv2d_batch_norm_eval, held(x, layout), w, b, norm, relu=relu, **case.arguments)
+        y = unchanged(
+            ops.conv2d_batch_norm_eval, held(x, layout), w, b, norm, function=RELU if relu else None, **case.arguments
+        )
     assert y.flags.c_contiguous
     assert y.dtype == np.float32
     exact = [None if array is None else np.float64(array) for array in (x, w, b)]
@@ -57,11 +60,12 @@ def test_it_is_computed_at_once_where_loops_are_compiled(label):
     pytest.importorskip("numba")
     case = CASES[label]
     x, w, one = (np.ones(shape, np.float32) for shape in (case.x_shape, case.w_shape, case.w_shape[:1]))
-    norm, parts = (one, one, one, one, 1e-5), ["conv2d", "batch_norm_eval", "relu"]
+    norm = (one, one, one, one, 1e-5)
     for way in (True, False):
         with recorded() as decisions, compiled.using(way):
-            ops.conv2d_batch_norm_eval(x, w, None, norm, relu=True, **case.arguments)
+            ops.conv2d_batch_norm_eval(x, w, None, norm, function=RELU, **case.arguments)
         at_once = way and not label.startswith("of parts")
+        parts = ["conv2d", "batch_norm_activation_eval"] if way else ["conv2d", "batch_norm_eval", "relu"]
         assert [decision.operation for decision in decisions] == (["conv2d_batch_norm_eval"] if at_once else parts)
 
 
@@ -71,5 +75,5 @@ def test_what_is_no_number_stays_none():
     for case in ((16, 1, 1, 16), (16, 3, 3, 16), (16, 3, 3, 1)):
         arguments = {"groups": 16 // case[3], "padding": case[1] // 2}
         w, norm = np.ones(case, np.float32), (one, one, one, one, 0.1)
-        y = ops.conv2d_batch_norm_eval(x, w, None, norm, relu=True, **arguments)
+        y = ops.conv2d_batch_norm_eval(x, w, None, norm, function=RELU, **arguments)
         assert np.isnan(y).all()

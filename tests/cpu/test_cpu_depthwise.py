@@ -9,8 +9,8 @@ from checks.windows import conv, paddings, sizes
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gpucnn import ops
-from gpucnn.cpu import compiled, numerics
+from gpucnn import numerics, ops
+from gpucnn.cpu import compiled
 from gpucnn.dispatch import using
 
 ways = st.sampled_from([True, False])

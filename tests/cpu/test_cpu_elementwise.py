@@ -13,6 +13,7 @@ from gpucnn.cpu.blocks import CHUNK, over, slices, summed
 from gpucnn.cpu.rows import Rows
 from gpucnn.dispatch import NotApplicable, recorded, using
 from gpucnn.ops import activation
+from gpucnn.ops.activation import RELU
 from gpucnn.random import Stream
 
 pytestmark = pytest.mark.usefixtures("way")
@@ -99,11 +100,11 @@ def test_dropout_is_the_reference_bit_by_bit(shape, seed, layout, rate, start):
     x, dy = numbers(seed, shape, shape, dtype=np.float32)
     stream = Stream(seed * 2**31 + 5, "3.dropout", seed % 1000)
     with using("auto"):
-        y, mask = unchanged(ops.dropout, held(x, layout), rate, stream, start=start)
-        dx = unchanged(ops.dropout_backward, held(dy, layout), mask)
+        y, kept = unchanged(ops.dropout, held(x, layout), rate, stream, start=start)
+        dx = unchanged(ops.dropout_backward, held(dy, layout), kept, rate)
     with using("reference"):
-        expected, kept = ops.dropout(x, rate, stream, start=start)
-    for one, other in zip((y, mask, dx), (expected, kept, dy * kept), strict=True):
+        expected = (*ops.dropout(x, rate, stream, start=start), ops.dropout_backward(dy, kept, rate))
+    for one, other in zip((y, kept, dx), expected, strict=True):
         np.testing.assert_array_equal(one, other, strict=True)
 
 
@@ -142,13 +143,14 @@ def test_batch_norm_with_relu_is_the_two(shape, seed, layout):
     """To the bit forward; backward lets the very elements pass that forward did."""
     x, dy, gamma, beta, mean = numbers(seed, shape, shape, shape[-1:], shape[-1:], shape[-1:], dtype=np.float32)
     between, *statistics, kept = ops.batch_norm_train(x, gamma, beta)
-    y, *found, saved = unchanged(ops.batch_norm_relu_train, held(x, layout), gamma, beta)
+    y, *found, saved = unchanged(ops.batch_norm_activation_train, held(x, layout), gamma, beta, function=RELU)
     np.testing.assert_array_equal(y, ops.relu(between))
     for one, other in zip(found, statistics, strict=True):
         np.testing.assert_array_equal(one, other)
-    still = unchanged(ops.batch_norm_relu_eval, held(x, layout), gamma, beta, mean, mean**2)
+    still = unchanged(ops.batch_norm_activation_eval, held(x, layout), gamma, beta, mean, mean**2, function=RELU)
     np.testing.assert_array_equal(still, ops.relu(ops.batch_norm_eval(x, gamma, beta, mean, mean**2)))
-    gradients = ops.batch_norm_relu_backward(held(dy, layout), saved)
+    *gradients, dz = ops.batch_norm_activation_backward(held(dy, layout), saved)
+    assert dz is None
     for one, other in zip(gradients, ops.batch_norm_backward(dy * (y > 0), kept), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -158,9 +160,9 @@ def test_relu_after_batch_norm_lets_the_same_pass_backward(rng):
     x = (1e-6 * rng.standard_normal((64, 16, 16, 64))).astype(np.float32)
     x[::2] += 1  # each half deviates by 0.5 from the mean, which normalised is 1
     gamma = rng.standard_normal(64).astype(np.float32)
-    y, *_, saved = ops.batch_norm_relu_train(x, gamma, -gamma)
+    y, *_, saved = ops.batch_norm_activation_train(x, gamma, -gamma, function=RELU)
     assert 0.2 < (y[::2] > 0).mean() < 0.8
-    dbeta = ops.batch_norm_relu_backward(np.ones_like(x), saved)[2]
+    dbeta = ops.batch_norm_activation_backward(np.ones_like(x), saved)[2]
     np.testing.assert_array_equal(dbeta, (y > 0).sum(axis=(0, 1, 2)))
 
 

@@ -16,6 +16,7 @@ import gpucnn
 from gpucnn import ops
 from gpucnn.cpu import compiled
 from gpucnn.dispatch import recorded
+from gpucnn.ops.activation import RELU
 
 ROOT = Path(gpucnn.__file__).parent
 
@@ -32,7 +33,7 @@ def norm() -> list[tuple[str, str]]:
     """Compute a batch norm with relu; return by what."""
     x, one = np.ones((2, 3), np.float32), np.ones(3, np.float32)
     with recorded() as decisions:
-        ops.batch_norm_relu_eval(x, one, one, one, one)
+        ops.batch_norm_activation_eval(x, one, one, one, one, function=RELU)
     return [(decision.operation, decision.implementation) for decision in decisions]
 
 
@@ -64,7 +65,7 @@ def test_a_numba_that_cannot_be_imported_is_none(monkeypatch):
 
 def test_with_numba_loops_compute_unless_they_are_turned_off():
     pytest.importorskip("numba")
-    assert norm() == [("batch_norm_relu_eval", "gpucnn.cpu")]
+    assert norm() == [("batch_norm_activation_eval", "gpucnn.cpu")]
     with compiled.using(False):
         assert norm() == PLAIN
 

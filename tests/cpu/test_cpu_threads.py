@@ -14,6 +14,7 @@ from gpucnn.cpu import threads
 from gpucnn.cpu.threads import run, using
 from gpucnn.dispatch import using as impl
 from gpucnn.errors import ArgumentError
+from gpucnn.ops.activation import RELU
 from gpucnn.random import Stream
 
 COUNTS = [1, 2, 3]
@@ -178,13 +179,14 @@ def everything(rng: np.random.Generator) -> list[np.ndarray]:
         dx = ops.conv2d_backward_data(y, w, x.shape, **options)
         found += [y, dx, ops.conv2d_backward_weight(x, y, w.shape, **options)]
         g = normal(32)
-        found.append(ops.conv2d_batch_norm_eval(x, w, g, (g, g, g, g**2, 1e-3), relu=True, **options))
+        found.append(ops.conv2d_batch_norm_eval(x, w, g, (g, g, g, g**2, 1e-3), function=RELU, **options))
     x, w, g = normal(24, 30, 30, 33), normal(64, 33, 1, 1).reshape(64, 1, 1, 33), normal(33)
     found += [ops.conv2d(x, w), ops.conv2d_backward_weight(x, ops.conv2d(x, w), w.shape)]
     y, mean, var, saved = ops.batch_norm_train(x, g, g)
     found += [y, mean, var, *ops.batch_norm_backward(x, saved), ops.batch_norm_eval(x, g, g, mean, var)]
-    y, *_, kept = ops.batch_norm_relu_train(x, g, g)
-    found += [y, *ops.batch_norm_relu_backward(x, kept), ops.batch_norm_relu_eval(x, g, g, mean, var)]
+    y, *_, kept = ops.batch_norm_activation_train(x, g, g, function=RELU)
+    found += [y, *ops.batch_norm_activation_backward(x, kept)[:3]]
+    found += [ops.batch_norm_activation_eval(x, g, g, mean, var, function=RELU)]
     for window in ({"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1}):
         y, index = ops.max_pool2d(x, **window)
         found += [y, index, ops.max_pool2d_backward(y, index, x.shape, **window)]

@@ -20,6 +20,18 @@ class CompileException(Exception):  # noqa: N818 - CuPy's name
     pass
 
 
+class Function:
+    """A compiled kernel: the launches it was asked for, with the shared memory that was allowed then."""
+
+    max_dynamic_shared_size_bytes = 0
+
+    def __init__(self) -> None:
+        self.launches: list[tuple[Any, ...]] = []
+
+    def __call__(self, grid: Any, block: Any, arguments: Any, shared_mem: int) -> None:
+        self.launches.append((grid, block, arguments, shared_mem, self.max_dynamic_shared_size_bytes))
+
+
 @pytest.fixture
 def cupy(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A CuPy with what compiling needs; `made` lists the modules it was asked for."""
@@ -29,31 +41,45 @@ def cupy(monkeypatch: pytest.MonkeyPatch) -> Any:
         def __init__(self, **options: Any) -> None:
             made.append(options)
 
-        def get_function(self, name: str) -> tuple[str, int]:
+        def get_function(self, name: str) -> Function:
             if "softmax" in name:
                 raise CompileException("no such instruction")
-            return name, len(made)
+            return Function()
 
     cuda = SimpleNamespace(Device=lambda: cuda.current, compiler=SimpleNamespace(CompileException=CompileException))
     cuda.current = SimpleNamespace(id=0)
     stand_in = ModuleType("cupy")
     vars(stand_in).update(RawModule=RawModule, cuda=cuda, made=made)
     monkeypatch.setitem(sys.modules, "cupy", stand_in)
-    compiler._module.cache_clear()
+    caches = (compiler._module, compiler._function)
+    for cache in caches:
+        cache.cache_clear()
     yield stand_in
-    compiler._module.cache_clear()
+    for cache in caches:
+        cache.cache_clear()
 
 
 def test_a_file_is_compiled_once_for_each_dtype_and_device(cupy):
     forward, backward = kernels()["conv2d_forward"], kernels()["conv2d_backward_data"]
-    assert compile_with_cupy(forward, "float32") == ("conv2d_forward", 1)
-    assert compile_with_cupy(backward, "float32") == ("conv2d_backward_data", 1)
+    assert compile_with_cupy(forward, "float32") is compile_with_cupy(forward, "float32")
+    assert compile_with_cupy(backward, "float32") is not compile_with_cupy(forward, "float32")
     compile_with_cupy(forward, "float64")
     cupy.cuda.current = SimpleNamespace(id=1)
     compile_with_cupy(forward, "float64")
     assert [module["code"] for module in cupy.made] == [
         source([forward.file], dtype) for dtype in ("float32", "float64", "float64")
     ]
+
+
+def test_shared_memory_beyond_what_a_block_has_is_asked_for_once(cupy):
+    function = Function()
+    cupy.RawModule.get_function = lambda self, name: function
+    kernel = kernels()["conv2d_forward"]
+    for shared in (0, 48 * 1024, 50_000, 49_000, 90_000):
+        compile_with_cupy(kernel, "float32")((1,), (128,), (), shared_mem=shared)
+    assert [launch[3:] for launch in function.launches] == [
+        (0, 0), (48 * 1024, 0), (50_000, 50_000), (49_000, 50_000), (90_000, 90_000),
+    ]  # fmt: skip
 
 
 def test_a_source_that_does_not_compile_is_told(cupy):

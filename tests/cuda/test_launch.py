@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -45,6 +46,22 @@ def test_arguments_arrive_in_order_and_in_the_declared_types(launched):
     ((name, dtype, grid, block, args, options),) = launched
     assert (name, dtype, grid, block, options) == ("sum_rows", "float32", (2, 3), (256,), {"shared_mem": 0})
     assert [type(value) for value in args] == [np.ndarray, np.ndarray, np.int32, np.int32]
+
+
+def test_blocks_may_have_other_threads_and_more_shared_memory(launched):
+    x = np.ones(3, np.float32)
+    launch("add", (2,), block=128, shared=64, left=x, right=x, y=x.copy(), count=3, function=0, a=0.0)
+    assert launched[0][2:4] == ((2,), (128,))
+    assert launched[0][5] == {"shared_mem": 64}
+
+
+def test_a_dtype_that_a_kernel_is_not_compiled_for_is_refused(launched, monkeypatch):
+    found = room.kernels()["add"]
+    monkeypatch.setattr(room, "kernels", lambda: {"add": replace(found, dtypes=("float16",))})
+    x = np.ones(3, np.float32)
+    with pytest.raises(ArgumentError, match="kernel add: dtype float32 must be one of float16"):
+        launch("add", (1,), left=x, right=x, y=x.copy(), count=3, function=0, a=0.0)
+    assert not launched
 
 
 def test_numbers_have_the_precision_of_the_sums(launched):

@@ -6,13 +6,20 @@ import re
 
 import pytest
 from cushim import nvrtc
-from cushim.registers import ARCHITECTURES, by_dtype, span, table
+from cushim.registers import ARCHITECTURES, by_dtype, number, span, table
 
-from gpucnn.cuda.sources import DTYPES, kernels, source
+from gpucnn.cuda.sources import DTYPES, Kernel, compiled_for, files_of, kernels, source
 from gpucnn.resources import folder
 
 COMPILED = [("float32", "sm_90"), ("float16", "sm_80"), ("float64", "sm_75")]
 """For what every test run compiles; the rest is marked slow."""
+
+SOME = [
+    ("float16", "sm_80", ["mma_forward_64_64"]),
+    ("bfloat16", "sm_120", ["mma_backward_data_64_64"]),
+    ("float32", "sm_90", ["mma3_backward_weight_64_64", "probe_products", "probe_matrices", "probe_zeros"]),
+]
+"""And these, of what is not for every architecture; the rest takes minutes."""
 
 OF_HALVES = {"float16": ("sm_75", "sm_80", "sm_90", "sm_120"), "bfloat16": ("sm_75", "sm_90")}
 """Halves are float32 but where they are read and written; `python -m cushim.registers` compiles them for all."""
@@ -39,13 +46,33 @@ geometry of a strided gradient stands beside 64 sums, and is written and read ba
 def files():
     if nvrtc.library() is None:
         pytest.skip("NVRTC is not installed: pip install nvidia-cuda-nvrtc")
-    return sorted({kernel.file for kernel in kernels().values()})
+    return files_of({name: kernel for name, kernel in kernels().items() if kernel.dtypes == DTYPES})
 
 
+@pytest.mark.usefixtures("files")
 @pytest.mark.parametrize(("dtype", "architecture"), CASES)
-def test_every_kernel_compiles_and_keeps_to_its_registers(dtype, architecture, files):
-    usages = nvrtc.compiled(source(files, dtype), architecture)
-    assert set(usages) == set(kernels())
+def test_every_kernel_compiles_and_keeps_to_its_registers(dtype, architecture):
+    keeps_to_its_registers(compiled_for(dtype, 0), dtype, architecture)
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(("dtype", "architecture", "names"), SOME)
+def test_some_that_are_not_for_every_architecture(dtype, architecture, names):
+    keeps_to_its_registers({name: kernels()[name] for name in names}, dtype, architecture)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_all_that_are_not_for_every_architecture(dtype, architecture):
+    found = compiled_for(dtype, number(architecture))
+    keeps_to_its_registers({name: kernel for name, kernel in found.items() if kernel.architecture}, dtype, architecture)
+
+
+def keeps_to_its_registers(found: dict[str, Kernel], dtype: str, architecture: str) -> None:
+    usages = nvrtc.compiled(source(files_of(found), dtype, found), architecture)
+    assert set(usages) == set(found)
     for name, usage in usages.items():
         allowed = EXCEPT.get((dtype, architecture, name), DOUBLE_SPILLS if dtype == "float64" else 0)
         assert max(usage.spills, usage.stack) <= allowed, f"{name}: {usage}"
@@ -55,6 +82,22 @@ def test_nothing_is_computed_in_double_precision_for_float32(files):
     """A constant or a function that is double by mistake makes a kernel many times slower, and no less right."""
     assert ".f64" not in nvrtc.ptx(source(files, "float32"), "compute_90")
     assert ".f64" in nvrtc.ptx(source(files, "float64"), "compute_90")
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(
+    ("dtype", "name", "words"),
+    [
+        ("float16", "mma_forward_64_64", ["m16n8k16.row.col.f32.f16.f16.f32", "ldmatrix.sync.aligned.m8n8.x4.shared"]),
+        ("float32", "mma3_backward_weight_64_64", ["m16n8k8.row.col.f32.tf32.tf32.f32", "cvt.rna.tf32.f32"]),
+    ],
+)
+def test_products_of_matrices_are_those_of_tensor_cores(dtype, name, words):
+    """And what they multiply comes by asynchronous copies, in groups; nothing is computed in double precision."""
+    text = nvrtc.ptx(source([kernels()[name].file], dtype, [name]), "compute_80")
+    for word in [*words, "cp.async.cg.shared.global", "cp.async.commit_group", "cp.async.wait_group \t2"]:
+        assert re.sub(r"\s", "", word) in re.sub(r"\s", "", text), word
+    assert ".f64" not in text
 
 
 def test_a_batch_is_rounded_as_on_the_host(files):

@@ -35,7 +35,7 @@ def test_lists_of_arrays_are_read():
 
 
 def test_structures_are_read():
-    assert list(structures()) == ["Window"]
+    assert set(structures()) == {"Window", "Tiling"}
     assert structures()["Window"].names[:4] == ("N", "H", "W", "C")
     assert set(structures()["Window"].fields.values()) == {(np.dtype(np.int32), 4 * i) for i in range(18)}
 
@@ -85,3 +85,32 @@ def test_every_file_says_what_it_computes(file):
     opening = text[: text.index("#include")]
     assert all(word in opening for word in (" = ", "thread", "Memory: ", "Versions: "))
     assert f"`{file.name}`" in (file.parent / "README.md").read_text()
+
+
+def test_a_file_may_say_for_what_it_is_compiled(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "folder", lambda name: tmp_path)
+    kernel = 'extern "C" __global__ void {}(T* __restrict__ x) {{}}\n'
+    (tmp_path / "a.cu").write_text("// compiled for: float16 float32; from sm_80 on\n" + kernel.format("a"))
+    (tmp_path / "b.cu").write_text("// compiled for: float64\n" + kernel.format("b"))
+    (tmp_path / "c.cu").write_text("// Whatever.\n" + kernel.format("c"))
+    monkeypatch.setattr(sources, "kernels", sources.kernels.__wrapped__)
+    found = sources.kernels()
+    assert {name: (k.dtypes, k.architecture) for name, k in found.items()} == {
+        "a": (("float16", "float32"), 80),
+        "b": (("float64",), 0),
+        "c": (sources.DTYPES, 0),
+    }
+    assert set(sources.compiled_for("float32")) == set(sources.compiled_for("float32", 80)) == {"a", "c"}
+    assert set(sources.compiled_for("float32", 75)) == {"c"}
+    assert set(sources.compiled_for("float64", 75)) == {"b", "c"}
+    assert sources.files_of(found) == [tmp_path / f"{name}.cu" for name in "abc"]
+
+
+@pytest.mark.parametrize(
+    "line", ["// compiled for: float128", "// compiled for float32", "// compiled for: float32; 80"]
+)
+def test_a_first_line_that_cannot_be_read_is_told(tmp_path, monkeypatch, line):
+    monkeypatch.setattr(sources, "folder", lambda name: tmp_path)
+    (tmp_path / "a.cu").write_text(f"{line}\n")
+    with pytest.raises(ArgumentError, match=r"a\.cu: its first line .* must be written `// compiled for: float32"):
+        sources.kernels.__wrapped__()

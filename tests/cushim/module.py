@@ -52,6 +52,8 @@ class _Launch(ctypes.Structure):
         ("grid", ctypes.c_uint * 3),
         ("block", ctypes.c_uint * 3),
         ("seed", ctypes.c_uint64),
+        ("shared", ctypes.c_void_p),
+        ("shared_size", ctypes.c_uint64),
         ("order", ctypes.c_int),
         ("races", ctypes.c_int),
         ("regions_count", ctypes.c_int),
@@ -95,7 +97,6 @@ class Kernel:
         schedule: Schedule = Schedule(),
     ) -> None:
         """Run the kernel, its arrays between guard pages; raises KernelError where it does what it must not."""
-        assert shared_mem == 0, "kernels use static shared memory"
         if len(args) != len(self.parameters):
             raise KernelError(f"{self.name}: {len(args)} arguments for {len(self.parameters)} parameters")
         pairs = zip(args, self.parameters, strict=True)
@@ -103,7 +104,7 @@ class Kernel:
             (_List if isinstance(argument, list) else _Buffer)(self, str(i), argument, parameter, schedule)
             for i, (argument, parameter) in enumerate(pairs)
         ]
-        error = self._run(grid, block, buffers, schedule)
+        error = self._run(grid, block, buffers, shared_mem, schedule)
         touched = [i for i, buffer in enumerate(buffers) if buffer.release(keep=error is None)]
         if error is None and touched:
             error = f"something was written next to argument {touched[0]}"
@@ -111,15 +112,24 @@ class Kernel:
             raise KernelError(f"{self.name}: {error}")
 
     def _run(
-        self, grid: tuple[int, ...], block: tuple[int, ...], buffers: list[_Buffer | _List], schedule: Schedule
+        self,
+        grid: tuple[int, ...],
+        block: tuple[int, ...],
+        buffers: list[_Buffer | _List],
+        shared_mem: int,
+        schedule: Schedule,
     ) -> str | None:
         values = (ctypes.c_void_p * len(buffers))(*(ctypes.addressof(buffer.value) for buffer in buffers))
         regions = [region for buffer in buffers for region in buffer.regions]
         message = ctypes.create_string_buffer(2048)
+        runtime = self.module.runtime
+        shared = runtime.cushim_allocate(shared_mem, 0 if schedule.at_start else -1)
         launch = _Launch(
             (ctypes.c_uint * 3)(*_three(grid)),
             (ctypes.c_uint * 3)(*_three(block)),
             schedule.seed,
+            shared,
+            shared_mem,
             ORDERS.index(schedule.order),
             1,
             len(regions),
@@ -129,8 +139,10 @@ class Kernel:
             len(message),
         )
         self.module.library.cushim_touch_shared()  # in the thread that launches
-        if not self.module.runtime.cushim_launch(ctypes.byref(self.entry), ctypes.byref(launch)):
-            return None
+        failed = runtime.cushim_launch(ctypes.byref(self.entry), ctypes.byref(launch))
+        touched = runtime.cushim_release(shared)
+        if not failed:
+            return "something was written next to shared memory" if touched else None
         places = [_place(address) for address in launch.error_places if address]
         return message.value.decode() + (f" at {' / earlier access at '.join(places)}" if places else "")
 

@@ -42,7 +42,7 @@ def assert_same_weights(one: gpucnn.Run, other: gpucnn.Run) -> None:
         np.testing.assert_array_equal(array, others[name], err_msg=name, strict=True)
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("precision", ["float32", "float64", "tf32", "bf16", "fp16"])
 def test_steps_agree_with_the_cpu(precision):
     experiment = load(find_config("digits"), [f"precision={precision}"])
     found = parity(Side(experiment, Device.named("cuda"), "fast"), Side(experiment, Device("cpu"), "reference"), 5)
@@ -57,8 +57,15 @@ def test_digits_are_learned_as_well_as_on_the_cpu(tmp_path):
     assert accuracy["cuda"] > accuracy["cpu"] - 0.01  # 3 of the 355 images that are tested with
 
 
-def test_two_runs_give_the_same_bits(tmp_path):
-    assert_same_weights(*(train(tmp_path / name, "cuda", *SMALL) for name in "ab"))
+@pytest.mark.parametrize("precision", ["tf32", "bf16", "fp16"])
+def test_digits_are_learned_as_well_in_fewer_bits(tmp_path, precision):
+    run = train(tmp_path / precision, "cuda", "training.epochs=6", f"precision={precision}")
+    assert run.results["accuracy"] > 0.95
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bf16", "fp16"])
+def test_two_runs_give_the_same_bits(tmp_path, precision):
+    assert_same_weights(*(train(tmp_path / name, "cuda", *SMALL, f"precision={precision}") for name in "ab"))
 
 
 def test_images_on_the_gpu_are_those_of_the_host_to_the_bit(tmp_path):

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks.halves import HALVES, Half, to_bfloat16
+from checks.halves import HALVES, Half
 from cushim.build import unavailable
 from cushim.module import Module, Schedule
 
 from gpucnn import dispatch
 from gpucnn.backend import Device
-from gpucnn.cuda import launch
-from gpucnn.cuda.sources import DTYPES, Kernel, kernels, source
+from gpucnn.cuda import launch, plans
+from gpucnn.cuda.sources import DTYPES, Kernel, compiled_for, files_of, kernels, source
 
 SCHEDULES = {
     "forward": Schedule(),
@@ -41,16 +41,38 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+class Kernels:
+    """All kernels for one dtype: those for every architecture compiled together, each of the others when asked for."""
+
+    def __init__(self, dtype: str, builds: Path) -> None:
+        self.dtype, self.builds = dtype, builds
+        found = compiled_for(dtype, architecture=0)
+        self.common = Module(source(files_of(found), dtype), list(found), builds)
+        self.others: dict[str, Module] = {}
+
+    def get_function(self, name: str) -> Any:
+        """Return the kernel of this name."""
+        kernel = kernels()[name]
+        if not kernel.architecture:
+            return self.common.get_function(name)
+        if name not in self.others:
+            self.others[name] = Module(source([kernel.file], self.dtype, [name]), [name], self.builds)
+        return self.others[name].get_function(name)
+
+
 @pytest.fixture(scope="session")
-def modules(builds: Path) -> dict[str, Module]:
-    """All kernels, compiled for each dtype."""
-    files = sorted({kernel.file for kernel in kernels().values()})
-
-    def compiled(dtype: str) -> Module:
-        return Module(source(files, dtype), list(kernels()), builds)
-
+def modules(builds: Path) -> dict[str, Kernels]:
+    """All kernels, compiled for each dtype that they say they are for."""
     with ThreadPoolExecutor() as pool:
-        return dict(zip(DTYPES, pool.map(compiled, DTYPES), strict=True))
+        return dict(zip(DTYPES, pool.map(lambda dtype: Kernels(dtype, builds), DTYPES), strict=True))
+
+
+@pytest.fixture(autouse=True)
+def plans_anew() -> Iterator[None]:
+    """Plans are rated once for each task; here, tests change what they depend on."""
+    plans.candidates.cache_clear()
+    yield
+    plans.candidates.cache_clear()
 
 
 @pytest.fixture(params=[*SCHEDULES, pytest.param("gpu", marks=pytest.mark.gpu)])
@@ -69,37 +91,15 @@ def on_kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 def on_cpu(request: pytest.FixtureRequest) -> launch.Compiler:
     """Return what finds a kernel in its CPU build."""
-    modules: dict[str, Module] = request.getfixturevalue("modules")
+    modules: dict[str, Kernels] = request.getfixturevalue("modules")
     schedule = SCHEDULES[request.param]
     return lambda kernel, dtype: partial(modules[dtype].get_function(kernel.name), schedule=schedule)
 
 
 @pytest.fixture(params=["float16", "bfloat16"])
-def half(request: pytest.FixtureRequest, on_kernels: None, monkeypatch: pytest.MonkeyPatch) -> Half:
-    """While in use with `on_kernels`, arrays of `half.dtype` are stored as this half precision."""
-    if request.param == "bfloat16":  # NumPy has none: arrays are float32 until a kernel is launched
-        monkeypatch.setitem(launch.compilers, "numpy", storing_bfloat16(launch.compilers["numpy"]))
+def half(request: pytest.FixtureRequest) -> Half:
+    """Each of the half precisions."""
     return HALVES[request.param]
-
-
-def storing_bfloat16(compiler: launch.Compiler) -> launch.Compiler:
-    """Return what launches kernels for bfloat16 where those for float32 are asked for; arrays are rounded for them."""
-
-    def compiled(kernel: Kernel, dtype: str) -> launch.Launcher:
-        assert dtype == "float32"
-        run = compiler(kernel, "bfloat16")
-
-        def launcher(grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...], *, shared_mem: int) -> None:
-            stored = [p.type == "T" and isinstance(a, np.ndarray) for p, a in zip(kernel.parameters, args, strict=True)]
-            given = tuple(to_bfloat16(a) if half else a for a, half in zip(args, stored, strict=True))
-            run(grid, block, given, shared_mem=shared_mem)
-            for parameter, full, bits, half in zip(kernel.parameters, args, given, stored, strict=True):
-                if half and not parameter.const:
-                    full[...] = (bits.astype(np.uint32) << 16).view(np.float32)
-
-        return launcher
-
-    return compiled
 
 
 def on_gpu() -> launch.Compiler:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from checks.arrays import assert_near, numbers
 from checks.convolutions import CASES, TILED, off_by_one
+from checks.plans import forced
 from checks.windows import Conv
 from cushim.expected import reference, sizes
 
 from gpucnn import ops
-from gpucnn.cuda import conv2d as kernels
 from gpucnn.cuda import sums
 
 
@@ -25,11 +27,11 @@ def dtype(request) -> str:
 
 
 @pytest.fixture(params=[(64, "float32"), (128, "float32"), (64, "float64")], ids=str)
-def tiled_dtype(request, monkeypatch) -> str:
+def tiled_dtype(request) -> Iterator[str]:
     """While in use, products are computed by tiles of one size, be they as small as they may, in this dtype."""
     size, dtype = request.param
-    monkeypatch.setattr(kernels, "tile_size", lambda rows, columns, products: size)
-    return dtype
+    with forced("tiled", m=size):
+        yield dtype
 
 
 def arrays(case: Conv, dtype: str) -> list[np.ndarray]:
@@ -122,22 +124,6 @@ def test_outputs_of_either_alignment(name, tiled_dtype, monkeypatch):
     for actual, wanted in zip(computed(), expected, strict=True):
         assert actual.ctypes.data % 16 != 0
         np.testing.assert_array_equal(actual, wanted)
-
-
-@pytest.mark.parametrize(
-    ("rows", "columns", "products", "size"),
-    [
-        (10_000, 64, 1, 64),
-        (10_000, 128, 1, 64),
-        (100_000, 128, 1, 128),
-        (2_000, 512, 4, 128),
-        (100_000, 10, 1, None),
-        (8, 512, 1, None),
-        (100, 100, 70_000, None),
-    ],
-)
-def test_which_tiles_are_chosen(rows, columns, products, size):
-    assert kernels.tile_size(rows, columns, products) == size
 
 
 @pytest.mark.usefixtures("on_kernels")

@@ -16,6 +16,7 @@ from gpucnn.cuda import launch, sums
 from gpucnn.layers.base import Parameter
 from gpucnn.ops import activation
 from gpucnn.ops.finite import count_nonfinite
+from gpucnn.ops.loss_scale import adapt_loss_scale
 from gpucnn.ops.sums import sum_rows
 from gpucnn.ops.update import adagrad_update, adam_update, sgd_update
 from gpucnn.optimizers.adam import Adam
@@ -74,11 +75,12 @@ def test_dropout_is_the_same_bit_for_bit(dtype, seed, start):
     stream, rate = Stream(seed, "3.dropout", 41), 0.3
     for shape in SHAPES:
         x, dy = numbers(5, shape, shape, dtype=dtype)
-        y, mask = ops.dropout(x, rate, stream, start=start)
-        expected = (stream.uniform(shape, start=start) >= rate) * x.dtype.type(1 / (1 - rate))
-        np.testing.assert_array_equal(mask, expected, strict=True)
-        np.testing.assert_array_equal(y, x * expected, strict=True)
-        np.testing.assert_array_equal(ops.dropout_backward(dy, mask), dy * expected, strict=True)
+        y, kept = ops.dropout(x, rate, stream, start=start)
+        expected = (stream.uniform(shape, start=start) >= rate).astype(np.uint8)
+        factors = expected * x.dtype.type(1 / (1 - rate))
+        np.testing.assert_array_equal(kept, expected, strict=True)
+        np.testing.assert_array_equal(y, x * factors, strict=True)
+        np.testing.assert_array_equal(ops.dropout_backward(dy, kept, rate), dy * factors, strict=True)
 
 
 def test_dropout_of_a_step_that_only_the_device_knows(dtype):
@@ -87,6 +89,15 @@ def test_dropout_of_a_step_that_only_the_device_knows(dtype):
         with dispatch.using(impl):
             known, told = (Stream(7, "a", 41), Stream(7, "a", 9, now=np.array([41], np.int32)))
             assert_same(list(ops.dropout(x, 0.4, told)), list(ops.dropout(x, 0.4, known)))
+
+
+def test_the_scale_of_a_loss():
+    """Halved and counted where something was found, doubled after three good steps in a row, exactly."""
+    scale, counts = np.array([8], np.float32), np.array([0, 5], np.int32)
+    expected = [(8, 1, 5), (8, 2, 5), (16, 0, 5), (16, 1, 5), (8, 0, 6), (4, 0, 7), (4, 1, 7)]
+    for found, (new, good, skipped) in zip((0, 0, 0, 0, 3, 1, 0), expected, strict=True):
+        adapt_loss_scale(scale, counts, np.array([found], np.int32), 3)
+        assert (*scale, *counts) == (new, good, skipped)
 
 
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])

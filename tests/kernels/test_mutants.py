@@ -19,16 +19,21 @@ import numpy as np
 import pytest
 from checks.arrays import numbers
 from checks.calls import some_frames
-from checks.probe import copied, some_floats, wrong_roundings
+from checks.plans import forced
+from checks.probe import TOGETHER, copied, some_floats, wrong_roundings
 from cushim.expected import reference
 from cushim.module import KernelError, Module, Schedule
 
 from gpucnn import dispatch, ops
 from gpucnn.backend import Device
-from gpucnn.cuda import launch, sums
+from gpucnn.cuda import conv2d_gradients, launch, plans, sums
 from gpucnn.cuda.sources import kernels, source
 from gpucnn.cuda.step import ROWS, Backup, Ledger
+from gpucnn.ops.activation import RELU, Function
+from gpucnn.ops.batch_norm_activation import Running
+from gpucnn.ops.cast import store, widened
 from gpucnn.ops.finite import count_nonfinite
+from gpucnn.ops.loss_scale import adapt_loss_scale
 from gpucnn.ops.sums import sum_rows
 from gpucnn.ops.update import adagrad_update, adam_update, sgd_update
 from gpucnn.random import Stream
@@ -47,6 +52,9 @@ FOURS: dict[str, Any] = {"stride": 2, "padding": ((2, 1), (1, 0)), "groups": 2}
 F, U = numbers(6, (2, 9, 12, 40), (72, 3, 2, 20), dtype="float32")
 HF, HU = (array.astype(np.float16) for array in (F, U))
 DU = numbers(7, ops.conv2d_output_shape(F.shape, U.shape, **FOURS), dtype="float32")[0]
+HM, HN, DM = (a.astype(np.float16) for a in numbers(8, (1, 9, 8, 24), (72, 3, 2, 24), (1, 9, 9, 72), dtype="float32"))
+G = U[:, 0, 0, 0]
+TANH, LEAKY = Function("tanh", reads="y"), Function("leaky_relu", (("slope", 0.3),), "x")
 DEPTHWISE: dict[str, Any] = {"stride": 2, "padding": 1, "groups": 4}
 V = numbers(3, (8, 3, 3, 1), dtype="float32")[0]
 DV = numbers(4, ops.conv2d_output_shape(X.shape, V.shape, **DEPTHWISE), dtype="float32")[0]
@@ -80,6 +88,20 @@ def cross_entropy() -> list[Any]:
 def batch_norm() -> list[Any]:
     y, mean, var, saved = ops.batch_norm_train(X + 3, X[0, 0, 0], X[0, 0, 1])
     return [y, mean, var, *ops.batch_norm_backward(X, saved)]
+
+
+def batch_norm_and_all() -> list[Any]:
+    """Of 12 channels, whose threads do not fill a block, with an array added, relu and running statistics."""
+    x = X.reshape(-1, 12)
+    running = Running(np.full(12, 2, np.float32), np.ones(12, np.float32), 0.5)
+    y, *_, saved = ops.batch_norm_activation_train(x + 3, x[0], x[1], 1e-3, RELU, x[::-1].copy(), running)
+    return [y, running.mean, running.var, *ops.batch_norm_activation_backward(x, saved)]
+
+
+def behind(bias: bool) -> list[Any]:
+    """Behind an activation, with and without a bias."""
+    g, db = ops.bias_activation_backward(X, (X, X), RELU, bias)
+    return [g] if db is None else [g, db]
 
 
 def steps(update: Callable[..., None], slots: int, **options: Any) -> list[Any]:
@@ -147,22 +169,82 @@ def gathered() -> list[Any]:
     return [*ops.gather(*given), *ops.gather(*given, batch=np.array([1], np.int32), size=2)]
 
 
+def scaled() -> list[Any]:
+    """Steps of which the fourth is bad, and the second and the last double."""
+    scale, counts, seen = np.array([8], np.float32), np.array([0, 5], np.int32), []
+    for found in (0, 0, 0, 7, 0, 0):
+        adapt_loss_scale(scale, counts, np.array([found], np.int32), 2)
+        seen += [scale.copy(), counts.copy()]
+    return seen
+
+
+def dropped() -> list[Any]:
+    y, kept = ops.dropout(SCORES, 0.4, Stream(3, "mutant", 2))
+    return [y, kept, ops.dropout_backward(SCORES, kept, 0.4)]
+
+
 def nonfinite() -> list[Any]:
     """Of a short array and one of several chunks."""
     long = np.repeat([0.0, np.nan, 1.0, np.inf], [2000, 80, 20, 3]).astype(np.float32)
     return [count_nonfinite(np.ones(3, np.float32), long)]
 
 
-def parts_rounded(parts: np.ndarray, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Return parts in a dtype, by the kernel that adds them or, where there is none, by NumPy."""
-    return sums.add_parts(parts, shape, dtype) if "numpy" in launch.compilers else parts[0].astype(dtype)
+def stored() -> list[Any]:
+    """Of a short array and one of several chunks, as halves: their last bits, in which most of rounding shows."""
+    found = [np.full(3, np.nan, np.float16), np.full(RAW.shape, np.nan, np.float16)]
+    store([np.ones(3, np.float32), RAW], found, np.array([0.5], np.float32))
+    return [half.view(np.uint16) % 64 for half in found]
+
+
+BANDED: dict[str, Any] = {"stride": (2, 1), "padding": ((1, 2), (0, 1)), "dilation": (1, 2)}
+BX, BW = numbers(11, (2, 15, 17, 16), (20, 3, 2, 16), dtype="float32")
+BY = numbers(12, ops.conv2d_output_shape(BX.shape, BW.shape, **BANDED), dtype="float32")[0]
+CX, CW, CY = numbers(13, (1, 7, 6, 3), (5, 3, 2, 3), (1, 5, 5, 5), dtype="float32")
+GX, GW, GY = numbers(18, (2, 9, 7, 12), (16, 3, 3, 12), (2, 9, 7, 16), dtype="float32")
+SLID: dict[str, Any] = {"stride": 2, "padding": ((1, 2), (1, 0)), "groups": 2}
+SX, SW = numbers(13, (2, 37, 20, 2), (2, 3, 3, 1), dtype="float32")
+SY = numbers(14, ops.conv2d_output_shape(SX.shape, SW.shape, **SLID), dtype="float32")[0]
+
+
+def by(plan: str, operation: Callable[..., Any], *given: Any, **arguments: Any) -> Run:
+    """Return what computes an operation by a plan."""
+
+    def run() -> list[Any]:
+        with plans.using(lambda task: plans.Plan.read(plan)):
+            return [operation(*given, **arguments)]
+
+    return run
+
+
+def both_gradients() -> list[Any]:
+    """Of two images, each of several tiles, in two pieces."""
+    if "numpy" not in launch.compilers:
+        return [
+            ops.conv2d_backward_data(GY, GW, GX.shape, padding=1),
+            ops.conv2d_backward_weight(GX, GY, GW.shape, padding=1),
+        ]
+    with pytest.MonkeyPatch.context() as patch:
+        plan = plans.Plan.read("band_backward rows=5 columns=7 pieces=2")
+        patch.setattr(conv2d_gradients, "chosen", lambda task: plan)
+        return list(ops.conv2d_gradients(GX, GY, GW, padding=1))
 
 
 def probe() -> list[Any]:
     if "numpy" not in launch.compilers:
         x = np.arange(3 * 256 * 4, dtype=np.uint32).reshape(3, 256, 4)
-        return [np.zeros(3, np.int32), np.stack([x] * 3)]
+        return [np.zeros(4, np.int32), np.stack([x] * 3)]
     return [wrong_roundings(np, some_floats()), copied(np)[1]]
+
+
+def probe_together() -> list[Any]:
+    if "numpy" not in launch.compilers:
+        return [np.zeros(1)] * len(TOGETHER)
+    return [np.float64(found != expected).max(keepdims=True) for found, expected in (run(np) for run in TOGETHER)]
+
+
+def on_tensor_cores(operation: Callable[..., Any], *given: Any, **options: Any) -> list[Any]:
+    with forced("mma", m=64, n=64):
+        return [operation(*given, **options)]
 
 
 EXPECTED_PAGE: list[Any] = [
@@ -187,7 +269,6 @@ RUNS: dict[str, Run] = {
     "tiles weight": lambda: [ops.conv2d_backward_weight(F, DU, U.shape, **FOURS)],
     "halves": lambda: [ops.conv2d(HF[:1, :3, :4, 20:], HU[:3], padding=1)],
     "halves by tiles": lambda: [ops.conv2d(HF, HU, **FOURS)],
-    "halves weight": lambda: [ops.conv2d_backward_weight(HF, DU.astype(np.float16), HU.shape, **FOURS)],
     "tiles weight by threes": lambda: [
         ops.conv2d_backward_weight(
             *numbers(9, (1, 6, 5, 3), (1, 5, 5, 17), dtype="float32"), (17, 2, 3, 3), padding=((0, 0), (1, 1))
@@ -196,6 +277,30 @@ RUNS: dict[str, Run] = {
     "depthwise": lambda: [ops.conv2d(X, V, **DEPTHWISE)],
     "depthwise data": lambda: [ops.conv2d_backward_data(DV, V, X.shape, **DEPTHWISE)],
     "depthwise weight": lambda: [ops.conv2d_backward_weight(X, DV, V.shape, **DEPTHWISE)],
+    "band": by("band pixels=4 rows=3 columns=5", ops.conv2d, BX, BW, **BANDED),
+    "band by threes": by("band pixels=8 rows=5 columns=5", ops.conv2d, CX, CW),
+    "band data": by("band pixels=4 rows=4 columns=4", ops.conv2d_backward_data, CY, CW, CX.shape),
+    "band weight": by("band_weight rows=8 columns=16 pieces=1", ops.conv2d_backward_weight, BX, BY, BW.shape, **BANDED),
+    "band weight by threes": by("band_weight rows=2 columns=3 pieces=3", ops.conv2d_backward_weight, CX, CY, CW.shape),
+    "both gradients": both_gradients,
+    "pointwise": by(
+        "pointwise 64x64", ops.conv2d, *numbers(15, (1, 17, 16, 12), (30, 1, 1, 12), dtype="float32"), stride=2
+    ),
+    "pointwise data": by(
+        "pointwise 64x64",
+        ops.conv2d_backward_data,
+        *numbers(16, (1, 7, 11, 20), (20, 1, 1, 5), dtype="float32"),
+        (1, 7, 11, 5),
+    ),
+    "pointwise weight": by(
+        "pointwise 64x64 pieces=3",
+        ops.conv2d_backward_weight,
+        *numbers(17, (1, 7, 11, 9), (1, 7, 11, 20), dtype="float32"),
+        (20, 1, 1, 9),
+    ),
+    "sliding": by("sliding height=10", ops.conv2d, SX, SW, **SLID),
+    "sliding data": by("sliding height=10", ops.conv2d_backward_data, SY, SW, SX.shape, **SLID),
+    "sliding weight": by("sliding height=4 pieces=2", ops.conv2d_backward_weight, SX, SY, SW.shape, **SLID),
     "max pool": max_pool,
     "mean pool": mean_pool,
     "softmax": lambda: [ops.softmax(SCORES), ops.softmax_backward(SCORES, SCORES)],
@@ -203,18 +308,34 @@ RUNS: dict[str, Run] = {
     "mse": lambda: [ops.mse(SCORES, LABELS), ops.mse_backward(SCORES, LABELS)],
     "binary": lambda: [ops.binary_cross_entropy(SCORES, LABELS), ops.binary_cross_entropy_backward(SCORES, LABELS)],
     "batch norm": batch_norm,
+    "batch norm and all": batch_norm_and_all,
+    "relu": lambda: [ops.relu_backward(X, np.maximum(X, 0), np.maximum(X, 0))],
+    "ended": lambda: [ops.conv2d_batch_norm_eval(X, W, B, (B, B, B, B * B, 1e-3), TANH, DY, **WINDOW)],
+    "ended by tiles": lambda: [ops.conv2d_batch_norm_eval(F, U, None, (*[G] * 3, G * G, 1e-3), TANH, DU, **FOURS)],
+    "ended by tiles, briefly": lambda: [ops.conv2d_activation(F, U, None, LEAKY, **FOURS)[0]],
+    "behind": lambda: [g for bias in (True, False) for g in behind(bias)],
     "gelu": lambda: [ops.gelu(X), ops.gelu_backward(X, X, X)],
     "add": lambda: [ops.add(SCORES, SCORES[::-1].copy())],
-    "dropout": lambda: list(ops.dropout(SCORES, 0.4, Stream(3, "mutant", 2))),
+    "dropout": dropped,
     "dropout, queued": lambda: list(ops.dropout(SCORES, 0.4, Stream(3, "mutant", 2, now=np.array([5], np.int32)))),
     "copies": copied_arrays,
     "step": finished,
     "sgd": lambda: steps(sgd_update, 1, lr=0.1, momentum=0.9, decay=0.1, nesterov=True),
     "adam": lambda: steps(adam_update, 2, lr=0.1, step=3, beta1=0.9, beta2=0.99, eps=0.1, decay=0.1, decoupled=False),
     "adagrad": lambda: steps(adagrad_update, 1, lr=0.1, eps=0.1, decay=0.1),
+    "store": stored,
+    "loss scale": scaled,
+    "widen": lambda: [widened(HF)],
     "from the device": from_the_device,
-    "rounding": lambda: [parts_rounded(RAW[None], RAW.shape, np.float16).view(np.uint16) % 64],  # the last bits
     "probe": probe,
+    "probe together": probe_together,
+    "mma": lambda: on_tensor_cores(ops.conv2d, HM, HN, padding=1),
+    "mma data": lambda: on_tensor_cores(ops.conv2d_backward_data, DM, HN, HM.shape, padding=1),
+    "mma data singly": lambda: on_tensor_cores(ops.conv2d_backward_data, DU.astype(np.float16), HU, F.shape, **FOURS),
+    "mma weight": lambda: on_tensor_cores(ops.conv2d_backward_weight, HM, DM, HN.shape, padding=1),
+    "mma3": lambda: on_tensor_cores(ops.conv2d, F, U, **FOURS),
+    "mma3 data": lambda: on_tensor_cores(ops.conv2d_backward_data, DU, U, F.shape, **FOURS),
+    "mma3 weight": lambda: on_tensor_cores(ops.conv2d_backward_weight, F, DU, U.shape, **FOURS),
     "sum rows": lambda: [sum_rows(X)],
     "finite": nonfinite,
     "gather": gathered,
@@ -247,6 +368,55 @@ class Mutant:
 
 
 MUTANTS = [
+    Mutant("conv2d_band", "h >= 0 && h < sight.height", "h < sight.height", "band"),
+    Mutant("conv2d_band", "band[pixel * t.pitch", "band[pixel * sight.depth", "band"),
+    Mutant("conv2d_band", "n0 + n < outputs ? Acc(w[", "true ? Acc(w[", "band"),
+    Mutant("conv2d_band", "    if (k0 > 0) __syncthreads();\n", "", "band"),
+    Mutant("conv2d_band", "    __syncthreads();\n    const Acc* own", "    const Acc* own", "band"),
+    Mutant("conv2d_band", "if (first >= apart || m >= count)", "if (m >= count)", "band"),
+    Mutant("conv2d_band", "min(t.rows, sight.rows - row)", "t.rows", "band"),
+    Mutant("conv2d_band", "if (n + e < exist) to[n + e]", "to[n + e]", "band by threes"),
+    Mutant("conv2d_band", "sight.depth % 4 == 0 && aligned<Vector<T, 4>>(image)", "true", "band by threes"),
+    Mutant("conv2d_band", "g.R - 1 - tap.high", "tap.high", "band data"),
+    Mutant(
+        "conv2d_band", "(k % g.K * g.R * g.S + k / g.K) * g.C", "(k % g.K * g.R * g.S + k / g.K) * g.K", "band data"
+    ),
+    Mutant("conv2d_band", "(g.S - 1) * g.dilation_w - g.left", "g.left", "band data"),
+    Mutant("conv2d_band_weight", "    __syncthreads();\n    bring_band", "    bring_band", "band weight"),
+    Mutant("conv2d_band_weight", "      if (m > 0) __syncthreads();\n", "", "band weight"),
+    Mutant("conv2d_band_weight", "      __syncthreads();\n      if (lane", "      if (lane", "band weight"),
+    Mutant("conv2d_band_weight", "n < sight.outputs ? Acc(from[n])", "true ? Acc(from[n])", "band weight"),
+    Mutant("conv2d_band_weight", "l < lanes", "l < lanes - 1", "band weight"),
+    Mutant("conv2d_band_weight", "parts + blockIdx.y * g.K", "parts + g.K", "band weight by threes"),
+    Mutant("conv2d_band_weight", "neighbours ? quad * 4 + i : quad + i * quads", "quad + i", "band weight by threes"),
+    Mutant(
+        "conv2d_band_weight", "++i) {  // of one term of each thread\n      __syncthreads();", "++i) {", "band weight"
+    ),
+    Mutant("conv2d_band_backward", "    __syncthreads();\n    bring_band", "    bring_band", "both gradients"),
+    Mutant("conv2d_band_backward", "    __syncthreads();\n    sums.add", "    sums.add", "both gradients"),
+    Mutant("conv2d_band_backward", "parts + blockIdx.y * g.K", "parts + g.K", "both gradients"),
+    Mutant("conv2d_band_backward", "sums.add(memory, x, spot)", "sums.add(memory, dx, spot)", "both gradients"),
+    Mutant("conv2d_pointwise", "out.row * g.stride_h", "out.row", "pointwise"),
+    Mutant("conv2d_pointwise", "m < rows ? pixel", "true ? pixel", "pointwise"),
+    Mutant("conv2d_pointwise", "n < g.K ? w", "true ? w", "pointwise"),
+    Mutant("conv2d_pointwise", "m < rows ? dy", "true ? dy", "pointwise data"),
+    Mutant("conv2d_pointwise", "k < end && column + i < columns", "k < end", "pointwise data"),
+    Mutant("conv2d_pointwise", "m0 + i < rows ? (m0 + i) * g.C", "true ? (m0 + i) * g.C", "pointwise data"),
+    Mutant("conv2d_pointwise", "int(blockIdx.z) * g.K", "0", "pointwise weight"),
+    Mutant("conv2d_pointwise", "k < end &&", "", "pointwise weight"),
+    Mutant("conv2d_depthwise_sliding", "if (own.n >= g.N) return;", "", "sliding"),
+    Mutant("conv2d_depthwise_sliding", "h >= 0 && h < g.H && at", "h < g.H && at", "sliding"),
+    Mutant("conv2d_depthwise_sliding", "done >= own.begin && column", "column", "sliding"),
+    Mutant("conv2d_depthwise_sliding", "min(begin + height, rows)", "begin + height", "sliding"),
+    Mutant("conv2d_depthwise_sliding", "sums[0][q][v] = 0;", "", "sliding"),
+    Mutant("conv2d_depthwise_sliding", "p < low + own.end && h >= 0", "h >= 0", "sliding data"),
+    Mutant("conv2d_depthwise_sliding", "(i - s + AHEAD) % STRIDE == 0", "true", "sliding data"),
+    Mutant("conv2d_depthwise_sliding", "left + i < g.W;", "true;", "sliding data"),
+    Mutant("conv2d_depthwise_sliding", "p < own.end && column", "column", "sliding weight"),
+    Mutant("conv2d_depthwise_sliding", "      __syncthreads();\n      if (lane", "      if (lane", "sliding weight"),
+    Mutant("conv2d_depthwise_sliding", "      __syncthreads();\n    }\n}", "    }\n}", "sliding weight"),
+    Mutant("conv2d_depthwise_sliding", "l < TEAMS", "l < TEAMS - 1", "sliding weight"),
+    Mutant("conv2d_depthwise_sliding", "(blockIdx.y * g.K + channel + v)", "(channel + v)", "sliding weight"),
     Mutant("conv2d", "if (i >= g.N * g.P * g.Q * g.K) return;", "", "conv2d"),
     Mutant("conv2d", "row < 0 || row >= g.H", "row < 0", "conv2d"),
     Mutant("conv2d", "column < 0 || column >= g.W", "column >= g.W", "conv2d"),
@@ -302,9 +472,6 @@ MUTANTS = [
         "halves by tiles",
         "float16",
     ),
-    Mutant(
-        "sums", "sum += parts[j * count + i]", "sum = Acc(T(sum + parts[j * count + i]))", "halves weight", "float16"
-    ),
     Mutant("conv2d_tiled", "whole = aligned<Quad>(out + row)", "whole = true", "tiles by threes"),
     Mutant("conv2d_tiled", "whole && n + 3 < columns", "whole && n < columns", "tiles by threes"),
     Mutant("conv2d_tiled", "bias && n < columns", "bias", "tiles by threes"),
@@ -318,11 +485,42 @@ MUTANTS = [
         "__syncthreads();\n      a.end(as[now ^ 1]), b.end(bs[now ^ 1]);",
         "tiles weight",
     ),
-    Mutant("sums", "rest >> 13 & 1", "0", "rounding", "float16"),
-    Mutant("sums", "rest < 0x38800000u", "rest < 0x38000000u", "rounding", "float16"),
+    Mutant("cast", "rest >> 13 & 1", "0", "store", "float16"),
+    Mutant("cast", "rest < 0x38800000u", "rest < 0x38000000u", "store", "float16"),
+    Mutant("cast", "value[i] * factor", "value[i]", "store", "float16"),
+    Mutant("cast", "stored[chunk.array]", "stored[0]", "store", "float16"),
+    Mutant("cast", "i < chunk.end", "i <= chunk.end", "store", "float16"),
+    Mutant("cast", "if (i < count) y", "y", "widen", "float16"),
     Mutant("probe", "return plain_float_to_float16(x);", "return plain_float_to_float16(x) + 1;", "probe"),
     Mutant("probe", "return plain_float_to_bfloat16(x);", "return __float_as_uint(x) >> 16;", "probe"),
     Mutant("probe", "await_copies();\n  __syncthreads();", "__syncthreads();", "probe"),
+    Mutant("probe_mma", "await_copies_but<2>();", "await_copies_but<3>();", "probe together"),
+    Mutant(
+        "conv2d_mma_forward",
+        "await_copies_but<Tile::STAGES - 2>",
+        "await_copies_but<Tile::STAGES - 1>",
+        "mma",
+        "float16",
+    ),
+    Mutant("conv2d_mma_forward", "    __syncthreads();\n    send", "    send", "mma", "float16"),
+    Mutant("conv2d_mma_forward", "from ? 16 : 0", "16", "mma", "float16"),
+    Mutant("conv2d_mma_forward", "exists ? at_row : -(1 << 30)", "at_row", "mma", "float16"),
+    Mutant(
+        "conv2d_mma_forward",
+        "    __syncwarp();\n#pragma unroll\n    for (int down",
+        "    for (int down",
+        "mma",
+        "float16",
+    ),
+    Mutant("conv2d_mma_forward", "  __syncthreads();\n  float* const held", "  float* const held", "mma", "float16"),
+    Mutant("conv2d_mma_backward_data", "first / 8 + (IS_A ? low : high)", "first / 8 + low", "mma data", "float16"),
+    Mutant("conv2d_mma_backward_data", "+ uint32(x)) >> shift", ") >> shift", "mma data", "float16"),
+    Mutant("conv2d_mma_backward_data", "whole_b = b.whole()", "whole_b = true", "mma data singly", "float16"),
+    Mutant("conv2d_mma_backward_weight", "position < end && row", "row", "mma weight", "float16"),
+    Mutant("conv2d_mma3_forward", ", sums[i][j][r] = 0", "", "mma3"),
+    Mutant("conv2d_mma3_forward", "product = 3 - Tile::PRODUCTS", "product = 1", "mma3"),
+    Mutant("conv2d_mma3_backward_data", "(met - r * taps.by) * across", "met * across", "mma3 data"),
+    Mutant("conv2d_mma3_backward_weight", "4 * (IS_A ? i / 2 : i % 2)", "4 * (i / 2)", "mma3 weight"),
     Mutant("conv2d_depthwise", "k / (g.K / g.C)", "k % g.C", "depthwise"),
     Mutant("conv2d_depthwise", "first = in.channel * outputs", "first = in.channel", "depthwise data"),
     Mutant("conv2d_depthwise", "tap / g.S, tap % g.S", "tap % g.S, tap % g.S", "depthwise weight"),
@@ -342,15 +540,38 @@ MUTANTS = [
     Mutant("binary_cross_entropy", "(z < 0 ? Acc(0) : z)", "(z < 0 ? z : Acc(0))", "binary"),
     Mutant("binary_cross_entropy", "loss = warp_sum(loss);", "", "binary"),
     Mutant("binary_cross_entropy", "hit ? -sigmoid : sigmoid", "sigmoid", "binary"),
-    Mutant("batch_norm", "square += before * (value - mean);", "square += before * before;", "batch norm"),
-    Mutant("batch_norm", "mean += apart * share", "mean += apart", "batch norm"),
-    Mutant("batch_norm", "  __syncthreads();\n", "", "batch norm"),
-    Mutant("batch_norm", "lane < LANES", "lane <= LANES", "batch norm"),
+    Mutant("batch_norm", "before * (value - mean[i])", "before * before", "batch norm"),
+    Mutant("batch_norm", "mean[i] += apart * share", "mean[i] += apart", "batch norm"),
+    Mutant("batch_norm", "  __syncthreads();\n  for", "  for", "batch norm"),
+    Mutant("batch_norm", "    __syncthreads();\n  }", "  }", "batch norm"),
+    Mutant("batch_norm", "own.lane < active - kept", "own.lane < kept", "batch norm and all"),
+    Mutant("batch_norm", "kept = (active + 1) / 2", "kept = active / 2", "batch norm and all"),
+    Mutant("batch_norm", "c < C && lane < lanes", "c < C", "batch norm and all"),
     Mutant("batch_norm", "j < pieces", "j < pieces - 1", "batch norm"),
+    Mutant("batch_norm", "min(size, rows - j * size)", "size", "batch norm"),
+    Mutant("batch_norm", "own.c < C && j", "j", "batch norm"),
+    Mutant("batch_norm", "z ? v + Acc(added.of[i]) : v", "v", "batch norm and all"),
+    Mutant("batch_norm", "const Acc v = given ? y :", "const Acc v =", "batch norm and all"),
+    Mutant("batch_norm", "rows - 1)", "rows)", "batch norm and all"),
+    Mutant("batch_norm", "(1 - momentum) * running_mean[c]", "running_mean[c]", "batch norm and all"),
+    Mutant("add", "Acc(left[i]) + Acc(right[i])", "Acc(left[i])", "add"),
+    Mutant("conv2d", "if (scale) sum = fma(sum, scale[k], shift[k]);", "", "ended"),
+    Mutant("conv2d", "sum += Acc(z[place])", "sum += Acc(z[k])", "ended"),
+    Mutant("conv2d_tiled", "if (end.whole()) return;", "", "ended by tiles, briefly"),
+    Mutant("conv2d_tiled", "if (n < columns) visit", "visit", "ended by tiles"),
+    Mutant("conv2d_tiled", "first + n, place", "n, place", "ended by tiles"),
+    Mutant("conv2d_tiled", "return whole() ? briefly", "return true ? briefly", "ended by tiles"),
+    Mutant("batch_norm", "fma(-mean[c], scale[c], beta[c])", "beta[c]", "ended"),
+    Mutant("bias_activation", "sum.value[i] += behind", "sum.value[i] += Acc(given.of[i])", "behind"),
+    Mutant("bias_activation", "!parts || own.lane", "own.lane", "behind"),
+    Mutant("sums", "lane < LANES", "lane <= LANES", "sum rows"),
     Mutant("activation", "normal_cdf(v) + v", "normal_cdf(v) - v", "gelu"),
     Mutant("add", "if (i < count) y", "y", "add"),
+    Mutant("activation", "return Acc(y) > 0;", "return Acc(y) >= 0;", "relu"),
     Mutant("dropout", "i < 0 || i >= count", "i < 0", "dropout"),
     Mutant("dropout", "drawn.word[j]", "drawn.word[3 - j]", "dropout"),
+    Mutant("dropout", "(kept[i] ? scale : Acc(0)));\n  }", "Acc(kept[i]));\n  }", "dropout"),
+    Mutant("dropout", "if (i < count) dx", "dx", "dropout"),
     Mutant("dropout", "now ? uint32(*now) : step", "step", "dropout, queued"),
     Mutant("gather", "count / (H * W * C)", "count / H", "gather"),
     Mutant("gather", "+ n, index", ", index", "gather"),
@@ -363,6 +584,11 @@ MUTANTS = [
     Mutant("step", "page[row * width + i]", "page[row + i]", "step"),
     Mutant("step", "row + 1 < rows ? row + 1 : 0", "row + 1", "step"),
     Mutant("step", "++counters[STEP], ++counters[BATCH]", "++counters[STEP]", "step"),
+    Mutant("loss_scale", "if (element() > 0) return;", "", "loss scale"),
+    Mutant("loss_scale", "*scale *= 0.5f, ", "", "loss scale"),
+    Mutant("loss_scale", "counts[0] = 0, counts[1] += 1", "counts[1] += 1", "loss scale"),
+    Mutant("loss_scale", "counts[0] + 1 < growth", "counts[0] < growth", "loss scale"),
+    Mutant("loss_scale", "*scale *= 2.0f, counts[0] = 0", "*scale *= 2.0f", "loss scale"),
     Mutant("update", "g + momentum * v", "g + v", "sgd"),
     Mutant("update", "sqrt(s) / root + eps", "sqrt(s + eps) / root", "adam"),
     Mutant("update", "chunk.flag ? decay", "true ? decay", "sgd"),
@@ -402,7 +628,7 @@ MUTANTS = [
         "gather", "int k = changes - 1; k >= 0 && !covered; --k", "int k = 0; k < changes && !covered; ++k", "gather"
     ),
     Mutant("gather", "[place * changes + k]", "[k]", "gather"),
-    Mutant("gather", "shift ? scaled + Acc(shift[channel])", "false ? scaled", "gather"),
+    Mutant("gather", "shift ? scaled + shift[channel]", "false ? scaled", "gather"),
     Mutant("finite", "atomicAdd(total, found)", "*total += found", "finite"),
     Mutant("finite", "i < chunk.end", "i <= chunk.end", "finite"),
     Mutant("finite", "arrays[chunk.array]", "arrays[0]", "finite"),
@@ -416,6 +642,7 @@ def computed_by(compiler: Callable[[Any, str], Any]) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch, dispatch.using("fast"):
         patch.setitem(dispatch.ROOMS, "numpy", "gpucnn.cuda")
         patch.setattr(sums, "TERMS", 20)
+        plans.candidates.cache_clear()
         patch.setitem(launch.compilers, "numpy", compiler)
         yield
 

@@ -20,7 +20,9 @@ from gpucnn.config.implementations import Choice, implementations
 from gpucnn.dispatch import recorded
 from gpucnn.errors import ArgumentError, OutOfMemory
 from gpucnn.random import Step
+from gpucnn.training import scaling
 from gpucnn.training.observer import Observer
+from gpucnn.training.parity import Side, parity
 from gpucnn.training.parts import build_model
 
 CONFIG: dict[str, Any] = {
@@ -92,6 +94,40 @@ def test_float32_too(cuda, folder):
         np.testing.assert_allclose(weights[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.parametrize("precision", ["bf16", pytest.param("fp16", marks=pytest.mark.exhaustive)])
+def test_halves_too(cuda, folder, precision):
+    """Layer by layer within the rounding of halves, the losses of two steps, and a run from beginning to end."""
+    experiment = config.load(CONFIG | {"precision": precision})
+    found = parity(Side(experiment, Device.named("cuda"), "fast"), Side(experiment, Device("cpu"), "reference"), 2)
+    assert found.problems() == []
+    with recorded() as decisions:
+        run, weights = trained("cuda", precision=precision)
+    ran = {(d.operation, d.implementation) for d in decisions}
+    assert {implementation for _, implementation in ran} == {"gpucnn.cuda"}, sorted(ran)
+    assert ("adapt_loss_scale", "gpucnn.cuda") in ran or precision == "bf16"
+    _, expected = trained("cpu", precision=precision)
+    unit = {"bf16": 2**-8, "fp16": 2**-11}[precision]
+    for name, value in expected.items():
+        assert weights[name].dtype == np.float32
+        np.testing.assert_allclose(weights[name], value, rtol=8 * unit, atol=8 * unit, err_msg=name)
+    images = np.random.default_rng(0).integers(0, 256, (3, 6, 6, 2)).astype(np.uint8)
+    np.testing.assert_allclose(run.predict(images).sum(axis=1), 1, rtol=1e-5)
+
+
+def test_a_step_that_overflows_is_skipped_on_the_device(cuda, folder, monkeypatch):
+    """And is found to be on both sides: the first scales are too large for the gradients of four steps."""
+    monkeypatch.setattr(scaling, "START", 2.0**60)
+    rows = {}
+    for device in ("cuda", "cpu"):
+        told = Told()
+        run = gpucnn.train(CONFIG | {"precision": "fp16"}, device=device, observer=told)
+        rows[device] = {key: told.rows[0][key] for key in ("loss_scale", "skipped_steps")}
+        before = build_model(config.load(CONFIG | {"precision": "fp16"}), (6, 6, 2), Device("cpu")).params
+        for name, parameter in before.items():
+            np.testing.assert_array_equal(run.checkpoint.weights[name], parameter.value)
+    assert rows["cuda"] == rows["cpu"] == {"loss_scale": 2.0**58, "skipped_steps": 2}
+
+
 def test_two_runs_are_equal_to_the_bit(cuda, folder):
     (_, first), (_, second) = trained("cuda"), trained("cuda")
     for name, value in first.items():
@@ -148,7 +184,7 @@ class Told(Observer):
             raise ConnectionError
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_images_on_the_device_are_those_of_the_host_to_the_bit(cuda, folder, precision):
     """Training and validation, with one launch a batch that gathers it."""
     found = {}

@@ -12,7 +12,7 @@ from gpucnn.dispatch import recorded
 from gpucnn.layers.activation import Relu
 from gpucnn.layers.batch_norm import BatchNorm
 from gpucnn.layers.conv2d import Conv2d
-from gpucnn.layers.fused import ConvNorm, NormRelu, apart
+from gpucnn.layers.fused import ConvNorm, Ended, apart
 from gpucnn.layers.pool2d import MaxPool2d
 from gpucnn.layers.sequential import Sequential
 from gpucnn.model import Model
@@ -75,7 +75,7 @@ def test_on_other_arrays_and_by_the_reference_each_is_dispatched():
 )
 def test_neighbours_are_computed_at_once(layers, fused):
     chain = Model(layers, (4, 4, 3)).layers
-    assert [isinstance(layer, NormRelu) for layer in chain._computed] == fused
+    assert [isinstance(layer, Ended) for layer in chain._computed] == fused
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_neighbours_are_computed_at_once(layers, fused):
     [
         (lambda: [Conv2d(16), BatchNorm(), Relu()], [True]),
         (lambda: [Conv2d(3, groups=3, bias=False), BatchNorm(), Conv2d(16, 1), BatchNorm(), Relu()], [True, True]),
-        (lambda: [Conv2d(16), Relu(), BatchNorm(), Relu()], [False, False, False]),
+        (lambda: [Conv2d(16), Relu(), BatchNorm(), Relu()], [False, False]),
         (lambda: [Conv2d(2, connections=[[0, 2], [1]]), BatchNorm()], [True]),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 from gpucnn.backend import Device
 from gpucnn.errors import ArgumentError
 from gpucnn.layers.base import Builder
+from gpucnn.layers.conv2d import Conv2d
 from gpucnn.layers.initialisers import Init, initial
 from gpucnn.random import Stream
 
@@ -24,7 +25,7 @@ VARIANCES = {
     "lecun_normal": 1 / FAN_IN,
     "zeros": 0.0,
 }
-NAMED = [init for init in get_args(Init) if init != "auto"]
+NAMED = [init for init in get_args(Init) if init not in ("auto", "dirac")]
 
 
 def draw(init, activation=None, seed=0, purpose="init.0.conv2d.w"):
@@ -106,3 +107,21 @@ def test_builder_draws_by_path_and_in_its_dtype():
     assert w.value.dtype == np.float32
     assert w.decay
     np.testing.assert_array_equal(w.value, draw("he_normal", seed=7, purpose="init.3.conv2d.w").astype(np.float32))
+
+
+def test_dirac_hands_on_inputs_and_draws_the_rest():
+    """As torch.nn.init.dirac_ of the first kernels, for odd and even sizes."""
+    draws = {"stream": Stream(0, "init.0.conv2d.w"), "shape": (5, 3, 2, 4), "fan_in": 24, "fan_out": 30}
+    w, drawn = initial("dirac", "relu", **draws), initial("auto", "relu", **draws)
+    images = np.random.default_rng(0).standard_normal((3, 2, 4))
+    assert (np.einsum("krsc,rsc->k", w, images)[:4] == images[1, 1]).all()
+    assert (w[4] == drawn[4]).all()
+    assert (initial("dirac", None, draws["stream"], (2, 3), 3, 2) == np.eye(2, 3)).all()
+
+
+@pytest.mark.parametrize("more", [{"groups": 2}, {"connections": [[0], [1]]}])
+def test_dirac_is_for_one_group(more):
+    with pytest.raises(ArgumentError, match="neither groups nor connections"):
+        Conv2d(2, init="dirac", **more)
+    with pytest.raises(ArgumentError, match="not for connections"):
+        initial("dirac", None, Stream(0, "w"), (5, 3, 3), 9, 9)

@@ -11,10 +11,10 @@ from gpucnn.arguments import PositiveInt
 from gpucnn.layers.base import Layer, Parameter
 
 
-class Scale(Layer):
+class Stretched(Layer):
     """y = (factor + a) x, whose gradients are multiplied by `wrong_x` and `wrong_a`."""
 
-    name = "scale"
+    name = "stretched"
     wrong_x = wrong_a = 1.0
 
     def __init__(self, factor: PositiveInt) -> None:
@@ -34,17 +34,17 @@ class Scale(Layer):
 
 
 def test_a_new_layer_is_tried_with_guessed_arguments(rng):
-    (arguments,) = examples(Scale)
+    (arguments,) = examples(Stretched)
     assert arguments == {"factor": 2}
-    check_gradients(built(Scale(**arguments)), rng)
+    check_gradients(built(Stretched(**arguments)), rng)
 
 
 @pytest.mark.parametrize(("attribute", "name"), [("wrong_x", "x"), ("wrong_a", r"layer\.a")])
 @pytest.mark.parametrize(("factor", "words"), [(1 + 1e-5, "slope"), (0.5, "slope"), (0.0, "slope")])
 def test_a_wrong_gradient_fails(monkeypatch, rng, attribute, name, factor, words):
-    monkeypatch.setattr(Scale, attribute, factor)
+    monkeypatch.setattr(Stretched, attribute, factor)
     with pytest.raises(AssertionError, match=f"{name}: {words}"):
-        check_gradients(built(Scale(2)), rng)
+        check_gradients(built(Stretched(2)), rng)
 
 
 def test_a_gradient_of_another_shape_fails(rng):

@@ -30,7 +30,7 @@ BYTES = {
     ("0.conv2d", "forward"): X + W + B + Y,
     ("0.conv2d", "backward weight"): Y + X + W + B,
     ("1.batch_norm", "forward"): Y + 2 * B + Y + NEW,  # x, gamma, beta; y, and what is saved
-    ("1.batch_norm", "backward"): Y + KEPT + Y + 2 * B,  # dy, what was saved; dx, dgamma, dbeta
+    ("1.batch_norm", "backward"): Y + KEPT + B + Y + 2 * B,  # dy, what was saved, beta; dx, dgamma, dbeta
     ("2.relu", "forward"): 2 * POOLED,  # computed after the pooling
     ("2.relu", "backward data"): 3 * POOLED,
     ("3.max_pool2d", "forward"): Y + POOLED + POOLED // FLOAT,  # and a byte for where each maximum stood
@@ -50,8 +50,8 @@ BYTES = {
     ("5.concat.branches.2.0.conv2d", "backward weight"): HALF + POOLED + 10 * FLOAT,
     ("6.flatten", "forward"): 0,
     ("6.flatten", "backward data"): 0,
-    ("7.dropout", "forward"): 3 * ROW,  # x; y and the mask
-    ("7.dropout", "backward data"): 3 * ROW,
+    ("7.dropout", "forward"): 2 * ROW + ROW // 4,  # x; y and a byte an element
+    ("7.dropout", "backward data"): 2 * ROW + ROW // 4,
     ("8.dense", "forward"): ROW + (160 * 6 + 6) * FLOAT + N * 6 * FLOAT,
     ("8.dense", "backward data"): N * 6 * FLOAT + 160 * 6 * FLOAT + ROW,
     ("8.dense", "backward weight"): N * 6 * FLOAT + ROW + (160 * 6 + 6) * FLOAT,

@@ -34,4 +34,5 @@ inline float __uint_as_float(unsigned bits) { float f; memcpy(&f, &bits, 4); ret
 inline unsigned __float_as_uint(float f) { unsigned bits; memcpy(&bits, &f, 4); return bits; }
 inline float __fmul_rn(float a, float b) { return a * b; }  // gcc fuses nothing for the x86-64 that it compiles for
 inline double __dmul_rn(double a, double b) { return a * b; }
+inline int __clz(int x) { return x ? __builtin_clz(unsigned(x)) : 32; }
 inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned(uint64_t(a) * b >> 32); }

@@ -8,15 +8,20 @@ struct cushim_size { unsigned x, y, z; };
 struct cushim_thread { cushim_size thread, block, block_size, grid_size; };
 
 enum cushim_vote { CUSHIM_SYNC, CUSHIM_COUNT, CUSHIM_OR, CUSHIM_AND };
-enum cushim_shuffle { CUSHIM_INDEX, CUSHIM_UP, CUSHIM_DOWN, CUSHIM_XOR, CUSHIM_SYNCWARP };
+enum cushim_shuffle { CUSHIM_INDEX, CUSHIM_UP, CUSHIM_DOWN, CUSHIM_XOR, CUSHIM_SYNCWARP, CUSHIM_TOGETHER };
+enum cushim_format { CUSHIM_TF32, CUSHIM_FLOAT16, CUSHIM_BFLOAT16 };
 
 extern "C" {
 extern cushim_thread* cushim_current;
 int cushim_barrier(cushim_vote vote, int predicate, const char* file, int line);
 uint64_t cushim_exchange(cushim_shuffle kind, unsigned mask, uint64_t value, int by, const char* file, int line);
 void cushim_atomic(void* address, unsigned size, void* place);
-void cushim_copy_async(void* to, const void* from, int bytes, const char* file, int line);
-void cushim_await_copies();
+void cushim_copy_async(void* to, const void* from, int bytes, int there, const char* file, int line);
+void cushim_commit_copies();
+void cushim_await_copies(int groups_left);
+void* cushim_dynamic_shared();
+void cushim_mma(cushim_format format, float* d, const uint32_t* a, const uint32_t* b, const char* file, int line);
+void cushim_load_matrices(uint32_t* into, const void* row, bool turned, const char* file, int line);
 }
 
 #define CUSHIM_HERE const char *file = __builtin_FILE(), int line = __builtin_LINE()

@@ -57,7 +57,7 @@ void begin(Exchange& exchange, cushim_shuffle kind, unsigned mask, int first, co
 
 void finish(const Exchange& exchange, Warp& warp, Fibre* fibres) {
   for (int lane = 0; lane < WARP; ++lane) {
-    if (!(exchange.mask >> lane & 1) || exchange.kind == CUSHIM_SYNCWARP) continue;
+    if (!(exchange.mask >> lane & 1) || exchange.kind == CUSHIM_SYNCWARP || exchange.kind == CUSHIM_TOGETHER) continue;
     const int by = exchange.by[lane];
     int from = exchange.kind == CUSHIM_INDEX  ? by % WARP
                : exchange.kind == CUSHIM_UP   ? lane - by
@@ -71,6 +71,11 @@ void finish(const Exchange& exchange, Warp& warp, Fibre* fibres) {
     fibres[lane].result = exchange.values[from];
   }
   if (exchange.kind == CUSHIM_SYNCWARP && exchange.mask == 0xffffffffu) warp.epoch++;
+  if (exchange.kind == CUSHIM_TOGETHER) {
+    void* lanes[WARP];
+    for (int lane = 0; lane < WARP; ++lane) lanes[lane] = reinterpret_cast<void*>(exchange.values[lane]);
+    state.together(lanes);
+  }
 }
 
 }  // namespace

@@ -42,6 +42,14 @@ std::vector<uint64_t> block_order(uint64_t count) {
 
 }  // namespace
 
+extern "C" void* cushim_dynamic_shared() { return state.dynamic; }
+
+bool is_shared(const void* address, size_t size) {
+  const char* p = static_cast<const char*>(address);
+  return (p >= state.shared && p + size <= state.shared + state.shared_size) ||
+         (p >= state.dynamic && p + size <= state.dynamic + state.dynamic_size);
+}
+
 // Returns 0, or 1 where the kernel did something that it must not, and says what in `launch->error`.
 extern "C" int cushim_launch(const cushim_kernel* kernel, Launch* launch) {
   state.launch = launch, state.function = kernel->function, state.call = kernel->call;
@@ -49,6 +57,7 @@ extern "C" int cushim_launch(const cushim_kernel* kernel, Launch* launch) {
   Search search = {reinterpret_cast<uintptr_t>(kernel), nullptr, 0};
   dl_iterate_phdr(find_shared, &search);
   state.shared = search.shared, state.shared_size = search.size;
+  state.dynamic = launch->shared, state.dynamic_size = launch->shared_size;
   watch_memory();
   catch_signals();
   const unsigned* grid = launch->grid;

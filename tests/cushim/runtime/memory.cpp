@@ -27,10 +27,11 @@ std::map<void*, Body> bodies;
 
 void tell_fault(char* address, bool write) {
   const char* what = write ? "write" : "read";
-  for (int i = 0; i < state.launch->regions_count; ++i) {
-    const Region& r = state.launch->regions[i];
+  const Region shared = {state.dynamic, state.dynamic_size, 4, "shared memory"};
+  for (int i = 0; i <= state.launch->regions_count; ++i) {
+    const Region& r = i < state.launch->regions_count ? state.launch->regions[i] : shared;
     const long offset = long(address - r.base);
-    if (offset >= 0 && offset < long(r.size)) return fail("%s of read-only %s at byte %ld", what, r.name, offset);
+    if (offset >= 0 && offset < long(r.size) && &r != &shared) return fail("%s of read-only %s at byte %ld", what, r.name, offset);
     if (offset >= -long(GUARD) && offset < long(r.size + GUARD))
       return fail("%s outside %s (%lu bytes) at byte %ld", what, r.name, static_cast<unsigned long>(r.size), offset);
   }

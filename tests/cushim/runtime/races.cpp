@@ -106,6 +106,7 @@ void watch_memory() {
   if (!state.launch->races) return;
   for (int i = 0; i < state.launch->regions_count; ++i) add(state.launch->regions[i], false);
   add({state.shared, state.shared_size, 4, "shared memory"}, true);
+  add({state.dynamic, state.dynamic_size, 4, "shared memory"}, true);
 }
 
 void note_access(char* address, size_t size, bool write, bool atomic, void* place) {

@@ -49,6 +49,7 @@ void start(Fibre& fibre) {
   for (int saved = 0; saved < 6; ++saved) *--top = nullptr;
   fibre.stack_pointer = top;
   fibre.copies.clear();
+  fibre.groups = 0;
   fibre.wait = READY;
 }
 
@@ -127,6 +128,7 @@ bool run_block(unsigned x, unsigned y, unsigned z) {
   state.barrier = {};
   state.ready.clear();
   if (state.shared_size) memset(state.shared, 0xff, state.shared_size);  // NaN in all of the shared memory
+  if (state.dynamic_size) memset(state.dynamic, 0xff, state.dynamic_size);
   for (Warp& warp : state.warps) warp = {};
   draw_priorities();
   for (int i = 0; i < state.threads; ++i) {

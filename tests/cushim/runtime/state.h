@@ -22,6 +22,8 @@ struct Region {
 struct Launch {
   unsigned grid[3], block[3];
   uint64_t seed;
+  char* shared;  // dynamic shared memory
+  uint64_t shared_size;
   int order;  // of the enum below
   int races;  // whether the module is instrumented
   int regions_count;
@@ -37,6 +39,7 @@ enum Order { FORWARD, REVERSE, WARPS };
 struct Copy {  // bytes on their way into shared memory
   char *to, bytes[16];
   int size;
+  unsigned group;  // how many groups its thread had committed when it was begun
   void* place;
   const char* file;
   int line;
@@ -52,6 +55,7 @@ struct Fibre {
   Wait wait;
   uint64_t result;  // of what it waited at
   std::vector<Copy> copies;  // that it has begun and not awaited
+  unsigned groups;           // of copies that it has committed
   const char* file;  // where it waits
   int line;
 };
@@ -93,8 +97,9 @@ struct State {
   bool failed;
   uint32_t block, epoch;  // the running block, from 1, and how many barriers it has passed
   uint64_t random;
-  char* shared;  // the module's static shared memory
-  size_t shared_size;
+  char *shared, *dynamic;  // shared memory: the module's own, and what the launch adds
+  size_t shared_size, dynamic_size;
+  void (*together)(void* const* lanes);  // what the operation of a warp that is being called computes
   sigjmp_buf escape;
 };
 
@@ -108,6 +113,7 @@ void wake(Fibre& fibre);
 bool run_block(unsigned x, unsigned y, unsigned z);  // false where it failed
 void draw_priorities();
 void check_copies();  // when a thread leaves
+bool is_shared(const void* address, size_t size);
 
 void watch_memory();  // before a launch: forget all accesses
 void note_access(char* address, size_t size, bool write, bool atomic, void* place);

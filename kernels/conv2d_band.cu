@@ -1,0 +1,53 @@
+// compiled for: float32 float16 bfloat16
+// Convolution with few channels from bands of images in shared memory (groups = 1; equations as in conv2d.cu).
+//
+//   forward           y[m,k] = sum over r,s,c of  band of  x[m,r,s,c] w[k,r,s,c]         any stride and dilation
+//   backward data    dx[m,c] = sum over r,s,k of  band of dy[m,r,s,k] w[k,r,s,c]         stride 1; r, s from the end
+//
+// A block computes a tile of outputs of one image, all channels of them or 64: it brings the band that the tile sees
+// (band.cuh), then walks along the sum with the weights of one stretch of it after the other in shared memory, beside
+// where each term stands in the band. A thread has 8 channels of PIXELS outputs. A tile of 64 columns of
+// conv2d_tiled.cu is three quarters empty where there are 16 channels; here nothing is but the last 8. An element of
+// x passes the index arithmetic once, not once a tap.
+//
+// Sums are taken in the order of conv2d.cu and conv2d_tiled.cu, and have their bits.
+//
+// Memory: x is read once and its tiles' edges again, y written once, w read once a tile, from the cache. Of shared
+// memory, 8 + PIXELS numbers for 8 * PIXELS multiplications, four at a time where there are so many channels.
+//
+// Versions: conv2d_tiled.cu, tiles across images; this file, bands.
+#include "band_product.cuh"
+
+#define BAND_THREADS 128
+
+template <int PIXELS, class Terms>
+static __device__ void band_tile(const T* image, const T* w, const T* b, T* out, const Terms& terms,
+                                 const Sight& sight, const Tiling& t) {
+  __shared__ __align__(16) Acc band[BAND], weights[BESIDE];
+  __shared__ int places[PLACES];
+  const Spot spot(blockIdx.x, sight, terms.g, t);
+  bring_band(band, image, spot, sight, t);
+  multiply_band<PIXELS>({band, weights, places}, w, b, out, terms, spot, sight, t, blockIdx.y * t.groups * 8);
+}
+
+extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
+band_forward_4(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
+               T* __restrict__ y, Window g, Tiling t) {
+  band_tile<4>(x, w, b, y, ForwardTerms{g}, Sight::forward(g), t);
+}
+
+extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
+band_forward_8(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
+               T* __restrict__ y, Window g, Tiling t) {
+  band_tile<8>(x, w, b, y, ForwardTerms{g}, Sight::forward(g), t);
+}
+
+extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
+band_backward_data_4(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g, Tiling t) {
+  band_tile<4>(dy, w, static_cast<const T*>(nullptr), dx, BackwardTerms{g}, Sight::backward(g), t);
+}
+
+extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
+band_backward_data_8(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g, Tiling t) {
+  band_tile<8>(dy, w, static_cast<const T*>(nullptr), dx, BackwardTerms{g}, Sight::backward(g), t);
+}

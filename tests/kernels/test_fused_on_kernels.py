@@ -1,0 +1,124 @@
+"""Whole steps with layers computed at once: as many launches as there should be, and the numbers of layers apart."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import pytest
+from checks.arrays import numbers
+from checks.examples import STEP
+from cushim import cupy_stand_in
+
+from gpucnn.backend import Device
+from gpucnn.layers.activation import Gelu, Relu, Tanh
+from gpucnn.layers.base import Layer
+from gpucnn.layers.batch_norm import BatchNorm
+from gpucnn.layers.conv2d import Conv2d
+from gpucnn.layers.dense import Dense
+from gpucnn.layers.flatten import Flatten
+from gpucnn.layers.fused import apart
+from gpucnn.layers.pool2d import GlobalAvgPool2d, MaxPool2d
+from gpucnn.layers.residual import Residual
+from gpucnn.model import Model
+from gpucnn.profiling.names import named
+
+SHAPE = (6, 5, 4)
+
+
+@pytest.fixture
+def cuda(modules: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """CuPy's stand-in, with the kernels' CPU build behind it."""
+    return cupy_stand_in.install(monkeypatch, lambda kernel, dtype: modules[dtype].get_function(kernel.name))
+
+
+def block() -> list[Layer]:
+    """A residual block, as in ResNet-20."""
+    branch = [
+        Conv2d(4, 3, padding=1, bias=False),
+        BatchNorm(),
+        Relu(),
+        Conv2d(4, 3, padding=1, bias=False),
+        BatchNorm(),
+    ]
+    return [Residual(branch), Relu()]
+
+
+NETWORKS = {
+    "a residual block": block,
+    "a block with a shortcut": lambda: [
+        Residual(
+            [Conv2d(8, 3, stride=2, padding=1), BatchNorm(), Gelu(), Conv2d(8, 1), BatchNorm()],
+            [Conv2d(8, 1, stride=2, bias=False), BatchNorm()],
+        ),
+        Tanh(),
+    ],
+    "no norm": lambda: [Residual([Conv2d(4, 3, padding=1), Tanh()]), Relu(), Conv2d(3), Relu(), MaxPool2d(2)],
+    "dense layers": lambda: [Conv2d(3), Tanh(), Flatten(), Dense(7), Relu(), Dense(5)],
+    "an activation behind pooling": lambda: [Conv2d(8, 3), BatchNorm(), MaxPool2d(2), Gelu(), GlobalAvgPool2d()],
+    "a gelu in a block's end": lambda: [Residual([Conv2d(4, 1), BatchNorm()]), Gelu()],
+}
+
+
+def step(layers: list[Layer], x: np.ndarray, one_by_one: bool, dtype: Any = np.float64) -> dict[str, np.ndarray]:
+    """Return all that a step over x gives, and scores when evaluating."""
+    device = Device.named("cuda")
+    model = Model(layers, SHAPE, device=device, dtype=dtype)
+    with apart() if one_by_one else nullcontext():
+        y, saved = model.layers.forward(device.asarray(x, dtype), train=STEP)
+        dy = device.asarray(numbers(7, y.shape, dtype=dtype)[0])
+        found = {"y": y, "dx": model.layers.backward(dy, saved)}
+        found |= {f"d {name}": p.grad for name, p in model.params.items()} | model.state
+        found["still"] = model.forward(device.asarray(x, dtype))[0]
+    return {name: array.get() for name, array in found.items()}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_together_they_give_what_they_give_apart(cuda, name):
+    (x,) = numbers(8, (3, *SHAPE), dtype=np.float64)
+    together, one_by_one = (step(NETWORKS[name](), x, each) for each in (False, True))
+    assert together.keys() == one_by_one.keys()
+    for key, array in together.items():
+        np.testing.assert_allclose(array, one_by_one[key], rtol=1e-9, atol=1e-10, err_msg=key)
+
+
+def test_gradients_are_those_of_finite_differences(cuda):
+    """Of a block with all that is computed at once; along one direction, in float64."""
+    x, direction = numbers(9, (3, *SHAPE), (3, *SHAPE), dtype=np.float64)
+    found = step(NETWORKS["a block with a shortcut"](), x, False)
+    dy, h = numbers(7, found["y"].shape, dtype=np.float64)[0], 1e-6
+    up, down = (step(NETWORKS["a block with a shortcut"](), x + sign * h * direction, False)["y"] for sign in (1, -1))
+    slope = float((dy * (up - down)).sum() / (2 * h))
+    assert abs(slope) > 1e-3
+    assert float((found["dx"] * direction).sum()) == pytest.approx(slope, rel=1e-6)
+
+
+STATISTICS = ["batch_norm_part_statistics", "batch_norm_merge_statistics", "batch_norm_train"]
+SUMS = ["batch_norm_part_sums", "batch_norm_add_sums", "batch_norm_backward"]
+PRODUCTS = ["conv2d_backward_weight", "add_parts", "conv2d_backward_data"]
+
+
+def test_a_block_launches_these_kernels_and_no_others(cuda):
+    """And apart: each relu forward and backward, the sum of the two ways, and the same of the rest."""
+    (x,) = numbers(8, (3, *SHAPE), dtype=np.float64)
+    device = Device.named("cuda")
+    model = Model(block(), SHAPE, device=device, dtype=np.float64)
+    launches = []
+    for together in (True, False):
+        with named() as names, nullcontext() if together else apart():
+            y, saved = model.layers.forward(device.asarray(x), train=STEP)
+            model.layers.backward(y, saved)
+        launches.append(names)
+    assert launches[0] == ["conv2d_forward", *STATISTICS] * 2 + [*SUMS, *PRODUCTS] * 2 + ["add"]
+    apart_too = ["activation_forward", "activation_backward"] * 2 + ["add"]
+    assert sorted(launches[1]) == sorted(launches[0] + apart_too)
+
+
+def test_a_block_is_evaluated_by_its_convolutions(cuda):
+    """Norms, the sum and relus are the ends of products: besides, two launches make factors of the norms."""
+    device = Device.named("cuda")
+    model = Model(block(), SHAPE, device=device, dtype=np.float64)
+    with named() as names:
+        model.forward(device.asarray(numbers(8, (3, *SHAPE), dtype=np.float64)[0]))
+    assert names == ["batch_norm_fold", "conv2d_forward"] * 2

@@ -1,0 +1,168 @@
+"""Convolutions on tensor cores against the reference in float64, with bounds for each way of multiplying.
+
+What is bounded is in units of eps = 2^-23 of the sum of the terms' absolute values. Tensor cores multiply exactly. They
+add products to a sum by some at a time: each is cut off below the last place of the largest, and so is the result. That
+makes one eps for each product that is not 0 and two for each addition of some, at most 3 a product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from checks.arrays import assert_near, numbers
+from checks.convolutions import CASES, TILED, off_by_one
+from checks.halves import HALVES
+from checks.plans import forced
+from checks.windows import Conv, conv
+from cushim.expected import reference, sizes
+
+from gpucnn import numerics, ops
+from gpucnn.cuda import sums
+from gpucnn.cuda.families import mma
+from gpucnn.cuda.geometry import Whole
+from gpucnn.cuda.plans import Task
+
+EPS = 2.0**-23
+
+NEW = {
+    "more than a tile, than all stages": conv((1, 9, 8, 24), (68, 3, 2, 24), padding=1),
+    "eights in groups, stride 2": conv((1, 8, 9, 16), (32, 3, 2, 8), groups=2, stride=2, padding=1),
+    "fours that are no eights": conv((2, 5, 4, 12), (20, 2, 3, 12), padding=1),
+    "dense": conv((33, 1, 1, 40), (24, 1, 1, 40)),
+}
+EVERY = CASES | TILED | NEW
+FEW = [
+    "fours that are no eights",
+    "dense",
+    "dilation and stride, one factor",
+    "four paddings",
+    "stride beyond the kernel",
+]
+PASSES = ("forward", "backward_data", "backward_weight")
+WAYS = ("float16", "bfloat16", "tf32", "3xtf32")
+ONE_ORDER = ["warps 1", pytest.param("gpu", marks=pytest.mark.gpu)]
+
+
+EVERY_TILE = [(way, tile) for way in WAYS for tile in mma.TILES[3 if way == "3xtf32" else 1]]
+
+
+@pytest.fixture
+def tile(request: Any) -> tuple[int, int]:
+    """The sides of the tiles that convolutions are computed by."""
+    return getattr(request, "param", (64, 64))
+
+
+@pytest.fixture(params=WAYS)
+def way(request: Any, tile: Any, on_kernels: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """While in use, convolutions are multiplied in this way, long sums in several pieces."""
+    way, (m, n) = request.param, tile
+    monkeypatch.setattr(sums, "TERMS", 40)
+    with numerics.using("fast" if way in ("float16", "3xtf32") else "tf32"), forced("mma", m=m, n=n):
+        yield way
+
+
+def tf32(x: Any) -> Any:
+    """Return float32 rounded to 11 bits, ties away from 0."""
+    if not isinstance(x, np.ndarray):
+        return x
+    fraction, exponent = np.frexp(np.float64(x))  # 0.5 .. 1
+    return np.ldexp(np.trunc(fraction * 2**11 + np.copysign(0.5, fraction)) / 2**11, exponent)
+
+
+def passes(case: Conv, x: Any, w: Any, dy: Any) -> dict[str, tuple[Any, tuple[Any, ...], int]]:
+    """Return of each pass the operation, its arrays, and how many products an element is the sum of."""
+    return {
+        "forward": (ops.conv2d, (x, w), np.prod(case.w_shape[1:])),
+        "backward_data": (ops.conv2d_backward_data, (dy, w, case.x_shape), np.prod(case.w_shape[:3])),
+        "backward_weight": (ops.conv2d_backward_weight, (x, dy, case.w_shape), np.prod(dy.shape[:3])),
+    }
+
+
+def check(way: str, which: str, case: Conv, placed: Callable[[np.ndarray], np.ndarray] = np.asarray) -> None:
+    """Compute a pass and hold it against the reference; forward with a bias."""
+    y_shape = ops.conv2d_output_shape(case.x_shape, case.w_shape, **case.arguments)
+    shapes = (case.x_shape, case.w_shape, case.w_shape[:1], y_shape)
+    half = HALVES.get(way)
+    x, w, b, dy = map(placed, half.numbers(11, *shapes) if half else numbers(11, *shapes, dtype=np.float32))
+    operation, given, terms = passes(case, x, w, dy)[which]
+    bias = {"b": b} if which == "forward" else {}
+    actual = operation(*given, **bias, **case.arguments)
+    wide = {name: np.float64(value) for name, value in bias.items()}
+    expected = reference(operation, *given, **wide, **case.arguments)
+    size = sizes(operation, *given, **{name: abs(value) for name, value in wide.items()}, **case.arguments)
+    if half:
+        half.assert_near(actual, expected, size, 3 * terms + 3, stored=which != "backward_weight")
+    elif way == "tf32":
+        # Both operands are rounded, by 2^-11 of them at most. With operands rounded before, the sums alone are wrong.
+        assert_near(actual, expected, np.float32, size, roundings=2.001 * 2**-11 / EPS + 3 * terms + 3)
+        rounded = reference(operation, *map(tf32, given), **wide, **case.arguments)
+        assert_near(actual, rounded, np.float32, size, roundings=3 * terms + 3)
+    else:
+        # x = large + small + rest, small at most 2^-11 of x and rest 2^-22: left out of a product is small small and
+        # twice a rest. A sum stays on tensor cores for 32 terms, of three products each.
+        assert_near(actual, expected, np.float32, size, 3 * 2.0**-22 / EPS + 9 * min(terms, 32) + terms / 32 + 4)
+
+
+@pytest.mark.parametrize("which", PASSES)
+def test_passes(way, which):
+    """More rows, columns and terms than a tile, and tiles whose sums stop within a panel."""
+    for name in ("more than a tile, than all stages", "eights in groups, stride 2"):
+        check(way, which, NEW[name])
+
+
+@pytest.mark.parametrize("on_kernels", ONE_ORDER, indirect=True)
+@pytest.mark.parametrize("which", PASSES)
+class TestShapes:
+    def test_some(self, way, which):
+        for name in FEW:
+            check(way, which, EVERY[name])
+
+    @pytest.mark.exhaustive
+    @pytest.mark.parametrize(("way", "tile"), EVERY_TILE, indirect=True)
+    def test_all_by_every_tile(self, way, which, tile):
+        for case in EVERY.values():
+            check(way, which, case)
+
+    def test_arrays_that_do_not_start_on_16_bytes(self, way, which):
+        """Such as a part of a larger array: elements come one by one."""
+        check(way, which, NEW["eights in groups, stride 2"], off_by_one)
+
+    def test_outputs_that_do_not_start_on_16_bytes(self, way, which, monkeypatch):
+        """Sums are written one by one: the same ones."""
+        aligned = np.empty
+        monkeypatch.setattr(np, "empty", lambda shape, dtype=float: off_by_one(aligned(shape, dtype)))
+        check(way, which, NEW["dense"])
+
+
+@pytest.mark.parametrize("on_kernels", ONE_ORDER, indirect=True)
+@pytest.mark.usefixtures("on_kernels")
+def test_a_long_sum_does_not_drift():
+    """Products of one sign, whose sum tensor cores cut off each time they add to it: emptied every 32, it stays near.
+
+    It is cut off by half of 2^-23 of itself on average, three times and more for 4 terms: for 1024 of them, 4e-5.
+    """
+    x, w = (1 + abs(a) for a in numbers(12, (5, 1024), (3, 1024), dtype=np.float32))
+    with forced("mma", m=64, n=64):
+        np.testing.assert_allclose(ops.dense(x, w), reference(ops.dense, x, w), rtol=1e-6)
+
+
+class TestPlans:
+    @pytest.mark.parametrize(
+        ("architecture", "dtype", "how", "found"),
+        [
+            (75, "float16", "fast", False),
+            (0, "float16", "fast", False),
+            (80, "float16", "exact", True),
+            (120, "bfloat16", "fast", True),
+            (90, "float32", "fast", True),
+            (90, "float32", "tf32", True),
+            (90, "float32", "exact", False),
+            (90, "float64", "fast", False),
+        ],
+    )
+    def test_what_is_computed_on_tensor_cores(self, architecture, dtype, how, found):
+        task = Task("forward", (2, 8, 8, 16), (16, 1, 1, 16), Whole((1, 1), output=(8, 8)), 1, dtype, how, architecture)
+        assert bool(mma.plans(task)) is found
