@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,7 +46,7 @@ class Ledger:
     def finish(self, loss: Array, correct: Array, grads: Sequence[Array]) -> None:
         """End the gradients of a step: fill in its row and lay out its numbers, or set `skip`."""
         launch(
-            "finish_step", (1,), nonfinite=count_nonfinite(loss, *grads), loss=loss, correct=correct,
+            "finish_step", (1,), nonfinite=_nonfinite([loss, *grads]), loss=loss, correct=correct,
             page=self._page, counters=self._counters, numbers=self.numbers, losses=self._losses,
             corrects=self._corrects, width=self._page.shape[1], rows=ROWS,
         )  # fmt: skip
@@ -59,6 +61,13 @@ class Ledger:
         for array, host in zip((self._counters, self._losses, self._corrects), into.arrays, strict=True):
             fetch(array, host, stream)
         into.read.record(stream)
+
+
+def _nonfinite(arrays: Sequence[Array]) -> Array:
+    """Return how many elements of arrays of any dtypes are not finite, int32 (1,): one launch for each dtype."""
+    kinds = {array.dtype: None for array in arrays}
+    counts = [count_nonfinite(*(array for array in arrays if array.dtype == kind)) for kind in kinds]
+    return functools.reduce(operator.add, counts)
 
 
 class Page:

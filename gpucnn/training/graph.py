@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gpucnn.backend import Array, Device
+from gpucnn.config.implementations import computing
 from gpucnn.cuda.graph import Recorder, Work
 from gpucnn.cuda.step import ROWS, Backup, Ledger
 from gpucnn.halves import accumulator
@@ -132,8 +133,9 @@ class CapturedStep:
         self.step.recorder.begin()
         with self.stream:
             self.step.ledger.open(0, [optimizer.numbers(optimizer.lr, 0)] * ROWS)
-        self.step.queue(WARM_UP)
-        self.step.record(steps)
+        with computing(experiment):
+            self.step.queue(WARM_UP)
+            self.step.record(steps)
         self.stream.synchronize()
 
     def __call__(self) -> None:

@@ -104,7 +104,7 @@ def trained(path: str, resume: bool = False, **changes: Any) -> tuple[dict[str, 
     return found, told.messages
 
 
-@pytest.mark.parametrize("on_device", [True, False])
+@pytest.mark.parametrize("on_device", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
 def test_a_run_by_graphs_has_the_bits_of_one_without(launches, eager, on_device):
     found, messages = trained("auto", data=CONFIG["data"] | {"on_device": on_device})
     np.testing.assert_equal(found, eager)
