@@ -9,6 +9,7 @@ from benchmarks.commands.accuracy_time import accuracy_time
 from benchmarks.commands.cpu import cpu
 from benchmarks.commands.digits import digits
 from benchmarks.commands.everything import everything
+from benchmarks.commands.floors import floors
 from benchmarks.commands.gpu import gpu
 from benchmarks.commands.growth import growth
 from benchmarks.commands.memory import memory
@@ -35,4 +36,5 @@ app.command()(growth)
 app.command()(start)
 app.command()(memory)
 app.command()(gpu)
+app.command()(floors)
 app.command("all")(everything)

@@ -7,6 +7,8 @@ array module. That is all it takes to register it; it returns what the reference
 with any backward, and raises NotApplicable, before it has done anything, for what it cannot do.
 
 Public operations check their arguments first and dispatch then, so that no implementation has to check them again.
+
+Halves are widened to float32 for the reference, and for the rooms in `IN_FLOAT32`; kernels take them as they are.
 """
 
 from __future__ import annotations
@@ -34,6 +36,12 @@ apply. reference: always the reference."""
 ROOMS: dict[str, str] = {"numpy": "gpucnn.cpu", "cupy": "gpucnn.cuda"}
 """Array module -> the package that holds faster implementations for its arrays."""
 
+IN_FLOAT32 = ("gpucnn.cpu",)
+"""Rooms whose functions are given halves in float32, and whose results are rounded."""
+
+_Widening = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""What makes a function take halves."""
+
 _impl: Setting[Impl] = Setting("impl", "auto")
 _log: Setting[list[Decision] | None] = Setting("log", None)
 
@@ -53,7 +61,7 @@ class Decision:
 
 def operation(reference: Callable[P, R]) -> Callable[P, R]:
     """Make a function over arrays an operation: where a faster implementation takes its arguments, that one runs."""
-    return _dispatched(in_float32(reference))
+    return _dispatched(reference, in_float32)
 
 
 def mixed_operation(reference: Callable[P, R]) -> Callable[P, R]:
@@ -61,18 +69,34 @@ def mixed_operation(reference: Callable[P, R]) -> Callable[P, R]:
 
     The others, such as statistics and the gradients of parameters that are kept in float32, are float32.
     """
-    return _dispatched(in_float32(reference, first_only=True))
+    return _dispatched(reference, functools.partial(in_float32, rounded=1))
 
 
-def _dispatched(reference: Callable[P, R]) -> Callable[P, R]:
+def summing_operation(reference: Callable[P, R]) -> Callable[P, R]:
+    """Make a function an operation whose results stay float32 where it takes halves: gradients of parameters."""
+    return _dispatched(reference, functools.partial(in_float32, rounded=0))
+
+
+def storing_operation(reference: Callable[P, R]) -> Callable[P, R]:
+    """Make a function an operation that takes halves as they are, in every room."""
+    return _dispatched(reference, _as_it_is)
+
+
+def _as_it_is(function: Callable[P, R]) -> Callable[P, R]:
+    return function
+
+
+def _dispatched(reference: Callable[P, R], widening: _Widening) -> Callable[P, R]:
     file, name = reference.__module__.rpartition(".")[2], reference.__name__.lstrip("_")
+    reference = widening(reference)
 
     @functools.wraps(reference)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if _impl.get() == "reference":
             return _ran(Decision(name, "reference", "impl is reference"), reference(*args, **kwargs))
         module = array_module(_first((*args, *kwargs.values()))).__name__
-        faster = _find(ROOMS.get(module), file, name)
+        room = ROOMS.get(module)
+        faster = _find(room, file, name, widening if room in IN_FLOAT32 else _as_it_is)
         reason = f"there is no faster one for {module} arrays"
         if faster is not None:
             try:
@@ -154,9 +178,9 @@ def _ran(decision: Decision, result: R) -> R:
 
 
 @functools.cache
-def _find(room: str | None, file: str, name: str) -> Callable[..., Any] | None:
+def _find(room: str | None, file: str, name: str, widening: _Widening = _as_it_is) -> Callable[..., Any] | None:
     """Return the function `name` of the module `file` of a package, None where there is none."""
     if room is None or importlib.util.find_spec(f"{room}.{file}") is None:
         return None
     found: Callable[..., Any] | None = getattr(importlib.import_module(f"{room}.{file}"), name, None)
-    return found
+    return None if found is None else widening(found)

@@ -10,8 +10,9 @@ import numpy as np
 
 from gpucnn.backend import Array, Device, Shape, to_numpy
 from gpucnn.errors import CheckpointError
-from gpucnn.layers.base import Builder, Layer, Parameter
+from gpucnn.layers.base import Builder, Layer, Parameter, refresh
 from gpucnn.layers.chain import Chain
+from gpucnn.ops.cast import narrowed, widened
 from gpucnn.random import Step
 
 
@@ -41,8 +42,9 @@ def infer(layers: Sequence[Layer], input_shape: Shape) -> Shape:
 class Model:
     """Layers, built for images of one shape.
 
-    layers: which it owns from now on. input_shape: one image's, (H, W, C). seed: of the weights. dtype: float32 or
-    float64. Raises ShapeError where a layer does not fit.
+    layers: which it owns from now on. input_shape: one image's, (H, W, C). seed: of the weights. dtype: what images and
+    all that layers make of them are stored in: float32, float64, or a half, float16 or bfloat16. With halves, scores,
+    parameters and their gradients are float32. Raises ShapeError where a layer does not fit.
 
     >>> from gpucnn.layers.dense import Dense
     >>> from gpucnn.layers.flatten import Flatten
@@ -80,16 +82,24 @@ class Model:
 
         train: the step under way; None when evaluating.
         """
-        return self.layers.forward(x, train=train)
+        scores, saved = self.layers.forward(narrowed(x, self.dtype), train=train)
+        return widened(scores), saved
 
-    def backward(self, dscores: Array, saved: Any) -> None:
-        """Add to the gradients of all parameters, given that of the loss with respect to the scores."""
-        self.layers.backward_params(dscores, saved)
+    def backward(self, dscores: Array, saved: Any, scale: Array | None = None) -> None:
+        """Add to the gradients of all parameters, given that of the loss with respect to the scores.
+
+        scale: (1,), what all gradients shall be multiplied by, so that float16 can hold them; None for 1.
+        """
+        self.layers.backward_params(narrowed(dscores, self.dtype, scale), saved)
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
         for parameter in self.params.values():
             parameter.grad = None
+
+    def refresh(self) -> None:
+        """Make the half copies of the parameters anew: after their values were changed."""
+        refresh(self.params.values())
 
     def arrays(self) -> dict[str, Array]:
         """Return copies of all parameters and running statistics by name, as NumPy arrays."""
@@ -113,6 +123,7 @@ class Model:
             raise CheckpointError(f"{unknown} is not part of this network: these are the weights of another one")
         for name, array in own.items():
             array[...] = self.device.asarray(arrays[name], array.dtype)
+        self.refresh()
 
     def rows(self) -> list[Row]:
         """Return one row for each layer, those inside other layers after the one that holds them."""

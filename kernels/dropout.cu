@@ -1,17 +1,17 @@
-// Dropout: y = x mask, where mask is 0 with probability `rate` and `scale` = 1 / (1 - rate) otherwise.
+// Dropout: y = x m, where m is 0 with probability `rate` and `scale` = 1 / (1 - rate) otherwise.
 //
-//   mask[i] = scale where u_i >= rate, else 0        u = gpucnn.random.Stream(seed, purpose, step).uniform(x.shape)
+//   kept[i] = u_i >= rate        u = gpucnn.random.Stream(seed, purpose, step).uniform(x.shape)
 //
 // A thread draws the four words of one Philox counter ((start+i)/4, 0, step, purpose) and computes the elements that
-// they stand for, four at most. start: where in the stream x begins, for a part of a batch. The gradient is dy mask.
+// they stand for, four at most. start: where in the stream x begins, for a part of a batch. The gradient is dy m.
 //
-// Memory: forward reads x and writes y and the mask; backward reads dy and the mask and writes dx.
+// Memory: forward reads x and writes y and a byte, `kept`; backward reads dy and the byte and writes dx.
 //
 // Versions: this file, plain.
 #include "philox.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-dropout_forward(const T* __restrict__ x, T* __restrict__ y, T* __restrict__ mask, int count, float rate, Acc scale,
+dropout_forward(const T* __restrict__ x, T* __restrict__ y, uint8* __restrict__ kept, int count, float rate, Acc scale,
                 uint32 seed_low, uint32 seed_high, uint32 step, uint32 purpose, int64 start) {
   const int block = element(), shift = int(start % 4);  // the first block may begin before x does
   if (block >= (shift + count + 3) / 4) return;
@@ -19,13 +19,13 @@ dropout_forward(const T* __restrict__ x, T* __restrict__ y, T* __restrict__ mask
   for (int j = 0; j < 4; ++j) {
     const int i = 4 * block + j - shift;
     if (i < 0 || i >= count) continue;
-    const Acc factor = uniform(drawn.word[j]) >= rate ? scale : Acc(0);
-    mask[i] = T(factor), y[i] = T(Acc(x[i]) * factor);
+    kept[i] = uniform(drawn.word[j]) >= rate;
+    y[i] = T(Acc(x[i]) * (kept[i] ? scale : Acc(0)));
   }
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-dropout_backward(const T* __restrict__ dy, const T* __restrict__ mask, T* __restrict__ dx, int count) {
+dropout_backward(const T* __restrict__ dy, const uint8* __restrict__ kept, T* __restrict__ dx, int count, Acc scale) {
   const int i = element();
-  if (i < count) dx[i] = T(Acc(dy[i]) * Acc(mask[i]));
+  if (i < count) dx[i] = T(Acc(dy[i]) * (kept[i] ? scale : Acc(0)));
 }

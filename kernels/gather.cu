@@ -9,7 +9,7 @@
 // Beyond the image's borders, x is `fill` (border 0), its outermost pixel (1) or the image mirrored at that (2). Each
 // image has `changes` frames, applied in order: from a pixel of the last image, a thread follows them back to the
 // first. It has one element of x, and the first thread of an image its label. The product is rounded before the sum, as
-// gpucnn.data.normalize does: the batch has the same bits as one made on the host.
+// gpucnn.data.normalize does, and halves are rounded last: the batch has the same bits as one made on the host.
 //
 // Memory: an element of images is read, and one of x written.
 //
@@ -34,8 +34,8 @@ static __device__ inline double product(double a, double b) { return __dmul_rn(a
 
 template <class Pixel>
 static __device__ inline void gather(const Pixel* images, const int64* labels, const int64* indices, const int* frames,
-                                     const T* scale, const T* shift, T* x, int64* own_labels, int count, int H, int W,
-                                     int C, int changes) {
+                                     const Acc* scale, const Acc* shift, T* x, int64* own_labels, int count, int H,
+                                     int W, int C, int changes) {
   const int e = element();
   if (e >= count) return;
   const int channel = e % C, n = e / C / W / H;
@@ -53,20 +53,22 @@ static __device__ inline void gather(const Pixel* images, const int64* labels, c
     pixel = Acc(f.fill);
   }
   if (!covered) pixel = Acc(images[((index * H + row) * W + column) * C + channel]);
-  const Acc scaled = product(pixel, Acc(scale[channel]));
-  x[e] = T(shift ? scaled + Acc(shift[channel]) : scaled);
+  const Acc scaled = product(pixel, scale[channel]);
+  x[e] = T(shift ? scaled + shift[channel] : scaled);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 gather_uint8(const uint8* __restrict__ images, const int64* __restrict__ labels, const int64* __restrict__ indices,
-             const int* __restrict__ frames, const T* __restrict__ scale, const T* __restrict__ shift /* or null */,
+             const int* __restrict__ frames, const Acc* __restrict__ scale,
+             const Acc* __restrict__ shift /* or null */,
              T* __restrict__ x, int64* __restrict__ own_labels, int count, int H, int W, int C, int changes) {
   gather(images, labels, indices, frames, scale, shift, x, own_labels, count, H, W, C, changes);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 gather_float(const float* __restrict__ images, const int64* __restrict__ labels, const int64* __restrict__ indices,
-             const int* __restrict__ frames, const T* __restrict__ scale, const T* __restrict__ shift /* or null */,
+             const int* __restrict__ frames, const Acc* __restrict__ scale,
+             const Acc* __restrict__ shift /* or null */,
              T* __restrict__ x, int64* __restrict__ own_labels, int count, int H, int W, int C, int changes) {
   gather(images, labels, indices, frames, scale, shift, x, own_labels, count, H, W, C, changes);
 }

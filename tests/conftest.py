@@ -25,6 +25,12 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20260101)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_tuned_plans(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing that was measured on this machine for its user changes what tests compute."""
+    os.environ["GPUCNN_CACHE"] = str(tmp_path_factory.getbasetemp() / "nothing tuned")
+
+
 @pytest.fixture(scope="session")
 def torch() -> Any:
     """PyTorch, for tests marked `torch`; they are skipped where it is not installed."""

@@ -34,7 +34,9 @@ BELOW: dict[str, list[str]] = {
     "random": ["backend"],
     "rates": [],
     "registry": ["errors", "problems"],
+    "files": ["errors"],
     "cuda": GROUND,
+    "tuning": [*GROUND, "files", "cuda"],
     "ops": [*GROUND, "cuda"],
     "cpu": [*GROUND, "ops"],  # the dispatcher finds it by its name
     "layers": [*GROUND, "ops"],
@@ -45,9 +47,22 @@ BELOW: dict[str, list[str]] = {
     "model": [*GROUND, "ops", "layers"],
     "data": [*GROUND, "ops", "augment"],
     "config": [*GROUND, *PARTS, "cpu", "model", "data"],
-    "training": [*GROUND, *PARTS, "ops", "model", "data", "config"],
-    "profiling": [*GROUND, *PARTS, "cuda", "cpu", "model", "data", "config", "training"],
-    "cli": [*GROUND, *PARTS, "cuda", "ops", "cpu", "model", "data", "config", "training", "profiling"],
+    "training": [*GROUND, *PARTS, "files", "cuda", "tuning", "ops", "model", "data", "config"],
+    "profiling": [*GROUND, *PARTS, "cuda", "tuning", "cpu", "model", "data", "config", "training"],
+    "cli": [
+        *GROUND,
+        *PARTS,
+        "files",
+        "cuda",
+        "tuning",
+        "ops",
+        "cpu",
+        "model",
+        "data",
+        "config",
+        "training",
+        "profiling",
+    ],
 }
 """The rooms, lowest first, and those that each may import from besides itself."""
 

@@ -8,6 +8,7 @@ from checks.halves import HALVES
 from checks.windows import conv
 
 from gpucnn import dispatch, ops
+from gpucnn.dispatch import recorded
 from gpucnn.errors import ArgumentError
 from gpucnn.ops.update import sgd_update
 
@@ -31,19 +32,23 @@ def by_the_reference():
         yield
 
 
+SUMS = {"conv2d_backward_weight", "conv2d_backward_bias"}
+
+
+@pytest.mark.parametrize("half", HALVES.values(), ids=HALVES)
 @pytest.mark.parametrize("name", CALLS)
-def test_a_result_is_that_of_float32_rounded_once(name):
+def test_a_result_is_that_of_float32_rounded_once(name, half):
     y_shape = ops.conv2d_output_shape(CASE.x_shape, CASE.w_shape, **CASE.arguments)
-    given = HALVES["float16"].numbers(3, CASE.x_shape, CASE.w_shape, y_shape)
+    given = half.numbers(3, CASE.x_shape, CASE.w_shape, y_shape)
     full = CALLS[name](*(x.astype(np.float32) for x in given))
-    np.testing.assert_array_equal(CALLS[name](*given), full.astype(np.float16), strict=True)
-
-
-def test_bfloat16_is_taken_where_it_is_known():
-    ml_dtypes = pytest.importorskip("ml_dtypes", reason="ml_dtypes, which brings bfloat16 to NumPy, is not installed")
-    (x,) = HALVES["bfloat16"].numbers(4, (3, 300))
-    y = ops.dense(x.astype(ml_dtypes.bfloat16), x.astype(ml_dtypes.bfloat16))
-    np.testing.assert_array_equal(y, (x @ x.T).astype(ml_dtypes.bfloat16), strict=True)
+    expected = full if name in SUMS else half.rounded(full)
+    np.testing.assert_array_equal(CALLS[name](*given), expected, strict=True)
+    decisions = []
+    for arrays in (given, [x.astype(np.float32) for x in given]):
+        with recorded() as found:
+            CALLS[name](*arrays)
+        decisions.append([(decision.operation, decision.implementation) for decision in found])
+    assert decisions[0] == decisions[1], "halves are computed by what computes float32"
 
 
 def test_what_is_no_number_of_a_result_stays_as_it_is():

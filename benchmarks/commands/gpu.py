@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,13 +14,14 @@ import typer
 from benchmarks.processes import Failed
 from benchmarks.report import RESULTS, Report, slug
 
-NAMES = ("tests", "parity", "conv", "steps", "sanitize")
+NAMES = ("tests", "tune", "steps", "conv", "parity", "jax", "compiled", "sanitize")
 
 
 def gpu(
     parts: Annotated[list[str] | None, typer.Argument(help=f"Which parts.  [default: {' '.join(NAMES)}]")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns of each contender.")] = 7,
-    seconds: Annotated[float, typer.Option(min=0.0, help="Length of a turn.")] = 0.05,
+    minutes: Annotated[float, typer.Option(min=0.0, help="Time for all parts, divided among them.")] = 25.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each contender.")] = 5,
+    seconds: Annotated[float, typer.Option(min=0.0, help="Length of a turn.")] = 0.03,
     limit: Annotated[float, typer.Option(min=1.0, help="Seconds that one process of a part may take.")] = 600.0,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The JSON file.  [default: benchmarks/results/gpu-GPU.json]")
@@ -26,15 +29,18 @@ def gpu(
 ) -> None:
     """Test, compare and time gpucnn on the first GPU.
 
-    tests: pytest -m gpu. parity: training against NumPy's, layer by layer. conv: single passes of convolutions beside
-    PyTorch's with cuDNN (channels_last, benchmark mode; strict float32, and TF32), as shares of what the device can
-    do. steps: whole training steps beside PyTorch's. sanitize: the kernels' tests under compute-sanitizer.
+    tests: pytest -m gpu. tune: the fastest plans for what follows, kept as `gpucnn tune` keeps them. steps: whole
+    training steps, one by one and as a graph, beside PyTorch's, eager and as a graph captured by hand. conv: single
+    passes of convolutions beside cuDNN's, in strict float32, bf16 and TF32, as shares of what the device can do.
+    parity: training against NumPy's, layer by layer. jax, compiled: the steps of JAX, and of PyTorch compiled with
+    max-autotune. sanitize: the kernels' tests under compute-sanitizer.
 
     Each part runs in processes of its own; what fails in one is recorded, and the others go on. The file is written
-    after each part; beside it goes a golden file (see `gpucnn parity`) of what the GPU computed for digits.
+    after each part, and what a part knows so far beside it; a golden file (see `gpucnn parity`) of what the GPU
+    computed for digits goes there, too.
     """
-    from benchmarks.gpu.parts import PARTS, Settings
-    from benchmarks.gpu.summary import CONV_HEADS, conv_rows, failed, notes
+    from benchmarks.gpu.parts import PARTS, SHARES, Settings
+    from benchmarks.gpu.summary import CONV_HEADS, conv_rows, failed, means, merged, notes
     from gpucnn.backend import Device
     from gpucnn.cuda import machine
 
@@ -43,19 +49,22 @@ def gpu(
         raise Failed(f"{', '.join(unknown)}: no such part; there are {', '.join(NAMES)}")
     device = Device.named("cuda")
     if importlib.util.find_spec("torch") is None:
-        typer.echo("PyTorch is not installed: conv and steps, which compare with it, will fail", err=True)
+        typer.echo("PyTorch is not installed: what is compared with it will fail", err=True)
     devices = machine.devices()
     report = Report("gpu", output or RESULTS / f"gpu-{slug(devices[device.index]['name'])}.json")
-    settings = Settings(rounds, seconds, limit, report.path.with_suffix(".golden.json"))
+    settings, end = Settings(rounds, seconds, limit, report.path), time.monotonic() + 60 * minutes
     report.path.parent.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {}
     measured = {"cuda": machine.versions(), "devices": devices, "state": _state(), "runs": rounds, "parts": found}
-    for part in chosen:
-        typer.echo(f"\n== {part}", err=True)
+    for i, part in enumerate(chosen):
+        left = max(0.0, end - time.monotonic())
+        share = left * SHARES[part] / sum(SHARES[each] for each in chosen[i:])
+        typer.echo(f"\n== {part}: {share:.0f} of {left:.0f} s", err=True)
         try:
-            found[part] = PARTS[part](settings)
+            found[part] = PARTS[part](replace(settings, until=time.monotonic() + share))
         except Exception as error:
             found[part] = {"crashed": f"{type(error).__name__}: {error}"}
+        measured |= {"means": means(found.get("conv", {})), "steps": merged(found)}
         report.write(measured)
     report.finish(measured, CONV_HEADS, conv_rows(found.get("conv", {})), notes(found))
     if failed(found):

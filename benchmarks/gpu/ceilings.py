@@ -5,14 +5,12 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
+from benchmarks.gpu import exchange
 from benchmarks.gpu.clock import Clock
 
 COPY_BYTES = 2**29
 SIZE = 8192
 """Of the square matrices."""
-
-WHERE = "cuda"
-"""The device, as PyTorch calls it."""
 
 
 def use_tf32(torch: Any, allowed: bool) -> None:
@@ -26,15 +24,24 @@ def use_tf32(torch: Any, allowed: bool) -> None:
 
 
 def ceilings(torch: Any, clock: Clock) -> dict[str, float]:
-    """Return bytes a second, counting those read and those written, and operations a second in float32 and TF32."""
-    source = torch.randn(COPY_BYTES // 4, device=WHERE)
-    target = torch.empty_like(source)
-    found = {"bytes_per_second": 2 * COPY_BYTES / _median(clock, lambda _: target.copy_(source), 10)}
-    a, b = torch.randn(SIZE, SIZE, device=WHERE), torch.randn(SIZE, SIZE, device=WHERE)
-    for name, allowed in (("float32", False), ("tf32", True)):
+    """Return bytes a second, counting those read and written, and operations a second in float32, TF32 and halves."""
+    found = {"bytes": 2 * COPY_BYTES / _copy(torch, clock)}
+    for name, allowed in (("float32", False), ("tf32", True), ("bfloat16", False), ("float16", False)):
         use_tf32(torch, allowed)
-        found[f"{name}_per_second"] = 2 * SIZE**3 / _median(clock, lambda _: torch.mm(a, b), 3)
+        dtype = getattr(torch, "float32" if name == "tf32" else name)
+        a, b = (torch.randn(SIZE, SIZE, device=exchange.WHERE).to(dtype) for _ in range(2))
+        found[name] = 2 * SIZE**3 / _product(torch, clock, a, b)
     return found
+
+
+def _copy(torch: Any, clock: Clock) -> float:
+    source = torch.randn(COPY_BYTES // 4, device=exchange.WHERE)
+    target = torch.empty_like(source)
+    return _median(clock, lambda _: target.copy_(source), 10)
+
+
+def _product(torch: Any, clock: Clock, a: Any, b: Any) -> float:
+    return _median(clock, lambda _: torch.mm(a, b), 3)
 
 
 def _median(clock: Clock, call: Any, calls: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,9 @@ from gpucnn.cuda.spin import Spin
 
 MOST_CALLS = 100
 """In a turn: a queue takes about a thousand kernels, and a call is several."""
+
+QUEUED, CALLED, WALL = "queued", "called", "wall"
+"""What can be measured of a way; each is a method of `Clock`."""
 
 
 @dataclass(frozen=True)
@@ -60,25 +63,39 @@ class Clock:
         last.synchronize()
         return float(self.cuda.get_elapsed_time(first, last)) / 1000 / calls
 
-    def interleaved(self, ways: Mapping[str, Way], *, rounds: int, seconds: float) -> dict[str, dict[str, list[float]]]:
-        """Return for each way its seconds a call, `queued` and `called`, one figure for each round.
+    def wall(self, call: Callable[[int], Any], calls: int) -> float:
+        """Return the seconds of a call by the host's clock, from a device at rest to a device at rest.
+
+        It sees the work of every stream, so that it is fair to libraries that have streams of their own.
+        """
+        self.cuda.Device().synchronize()
+        began = time.perf_counter()
+        for i in range(calls):
+            call(i)
+        self.cuda.Device().synchronize()
+        return (time.perf_counter() - began) / calls
+
+    def interleaved(
+        self, ways: Mapping[str, Way], *, rounds: int, seconds: float, kinds: Sequence[str] = (QUEUED,)
+    ) -> dict[str, dict[str, list[float]]]:
+        """Return for each way its seconds a call, of each kind, one figure for each round.
 
         A turn is as many calls as take about `seconds` once they are warm: at least one, at most `MOST_CALLS`.
         """
         calls = {name: self._warm_up(way, seconds) for name, way in ways.items()}
-        times: dict[str, dict[str, list[float]]] = {name: {"queued": [], "called": []} for name in ways}
+        times: dict[str, dict[str, list[float]]] = {name: {kind: [] for kind in kinds} for name in ways}
         for _ in range(rounds):
             for name, way in ways.items():
                 way.prepare()
                 way.call(0)
-                times[name]["queued"].append(self.queued(way.call, calls[name]))
-                times[name]["called"].append(self.called(way.call, calls[name]))
+                for kind in kinds:
+                    times[name][kind].append(getattr(self, kind)(way.call, calls[name]))
         return times
 
     def _warm_up(self, way: Way, seconds: float) -> int:
         """Call until compilers and searches for the best algorithm are done; return how many calls a turn has."""
         way.prepare()
-        times = [self.called(way.call, 1) for _ in range(4)]
+        times = [self.wall(way.call, 1) for _ in range(4)]
         while sum(times[1:]) < seconds and len(times) < MOST_CALLS:
-            times.append(self.called(way.call, 1))
+            times.append(self.wall(way.call, 1))
         return min(MOST_CALLS, max(1, round(seconds / min(times))))

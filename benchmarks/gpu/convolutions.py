@@ -3,156 +3,130 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
 
-from benchmarks.gpu.ceilings import WHERE, ceilings, use_tf32
-from benchmarks.gpu.clock import Clock, Way
+from benchmarks.gpu import exchange
+from benchmarks.gpu.ceilings import ceilings, use_tf32
+from benchmarks.gpu.clock import QUEUED, Clock, Way
+from benchmarks.gpu.modes import CUDNN, MODES, Mode, computed
+from benchmarks.gpu.suite import PASSES, SUITE, Shape
+from benchmarks.gpu.tuning import as_runs_do, require_sound, seen
 from gpucnn import ops
 from gpucnn.backend import Device
-from gpucnn.dispatch import Impl, using
-from gpucnn.training.rounding import limit
+from gpucnn.cuda import plans
 
-PASSES = ("forward", "backward data", "backward weight")
-OURS, STRICT, TF32 = "gpucnn", "PyTorch", "PyTorch TF32"
-IMPL: Impl = "fast"
 MOST_BYTES = 2**32
 """Of all arrays of a shape: there are several sets of them, so that they do not stay in the cache."""
 
-
-@dataclass(frozen=True)
-class Shape:
-    """Images N x H x W x C, K kernels of R x R, as many of them see a channel as groups leave."""
-
-    name: str
-    n: int
-    size: int
-    c: int
-    k: int
-    r: int
-    stride: int = 1
-    padding: int = 0
-    groups: int = 1
-
-    @property
-    def output(self) -> int:
-        """Height and width of the output."""
-        return (self.size + 2 * self.padding - self.r) // self.stride + 1
-
-    @property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Those of x, w and y (NHWC, KRSC)."""
-        x, y = (self.n, self.size, self.size, self.c), (self.n, self.output, self.output, self.k)
-        return x, (self.k, self.r, self.r, self.c // self.groups), y
-
-    @property
-    def operations(self) -> int:
-        """Multiplications and additions of a pass, which every pass has as many of."""
-        _, w, y = self.shapes
-        return 2 * math.prod(y) * math.prod(w[1:])
-
-    @property
-    def bytes(self) -> int:
-        """What a pass moves at least: two of x, w and y are read, the third is written."""
-        return 4 * sum(map(math.prod, self.shapes))
-
-    def terms(self, name: str) -> int:
-        """Of how many products an element is a sum."""
-        k, r, s, depth = self.shapes[1]
-        return {PASSES[0]: r * s * depth, PASSES[1]: r * s * k // self.groups}.get(name, self.n * self.output**2)
-
-
-SUITE = [
-    Shape("LeNet 1", 128, 28, 1, 32, 5, padding=2),
-    Shape("LeNet 2", 128, 14, 32, 64, 5, padding=2),
-    Shape("ResNet-20 1", 128, 32, 16, 16, 3, padding=1),
-    Shape("ResNet-20 2", 128, 16, 32, 32, 3, padding=1),
-    Shape("ResNet-20 3", 128, 8, 64, 64, 3, padding=1),
-    Shape("ResNet-20 stride", 128, 32, 16, 32, 3, stride=2, padding=1),
-    Shape("ResNet-50 7x7", 32, 224, 3, 64, 7, stride=2, padding=3),
-    Shape("ResNet-50 56", 32, 56, 64, 64, 3, padding=1),
-    Shape("ResNet-50 28", 32, 28, 128, 128, 3, padding=1),
-    Shape("ResNet-50 14", 32, 14, 256, 256, 3, padding=1),
-    Shape("ResNet-50 7", 32, 7, 512, 512, 3, padding=1),
-    Shape("ResNet-50 1x1 up", 32, 56, 64, 256, 1),
-    Shape("ResNet-50 1x1 down", 32, 28, 512, 128, 1),
-    Shape("ResNet-50 stride", 32, 56, 128, 128, 3, stride=2, padding=1),
-    Shape("ResNeXt 32 groups", 32, 28, 256, 256, 3, padding=1, groups=32),
-    Shape("depthwise 112", 32, 112, 32, 32, 3, padding=1, groups=32),
-    Shape("depthwise 56 stride", 32, 56, 128, 128, 3, stride=2, padding=1, groups=128),
-    Shape("depthwise 14", 32, 14, 512, 512, 3, padding=1, groups=512),
-]
+CHUNK_BYTES = 2**31
+"""Of images in float64, which results are compared with so many at a time."""
 
 
 class Arrays:
     """x, w and dy of a shape, on the device, as PyTorch's channels_last tensors and, the same memory, as CuPy's."""
 
-    def __init__(self, shape: Shape, device: Device, seed: int) -> None:
-        generator = torch.Generator(WHERE).manual_seed(seed)
-        bases = [torch.randn(each, device=WHERE, generator=generator) for each in shape.shapes]
-        self.x, self.w, self.dy = (device.xp.asarray(base) for base in bases)
+    def __init__(self, shape: Shape, dtype: str, device: Device, seed: int) -> None:
+        generator = torch.Generator(exchange.WHERE).manual_seed(seed)
+        bases = [
+            torch.randn(each, device=exchange.WHERE, generator=generator).to(getattr(torch, dtype))
+            for each in shape.shapes
+        ]
+        self.x, self.w, self.dy = (exchange.array(base, device) for base in bases)
         self.tensors = [base.permute(0, 3, 1, 2) for base in bases]
 
 
-def measure(device: Device, *, rounds: int, seconds: float) -> Iterator[dict[str, Any]]:
-    """Yield all that is known, more of it each time: the ceilings, then the passes of one shape after the other."""
+def measure(
+    device: Device, *, rounds: int, seconds: float, until: float = math.inf, known: dict[str, Any] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield all that is known, more of it each time: the ceilings, then one pass after the other, mode by mode.
+
+    until: when to stop, by `time.monotonic`; what is left out then is counted. known: what an earlier process knew,
+    which goes on here; the pass that was under way when it died counts as failed. Raises Broken.
+    """
     torch.backends.cudnn.benchmark = True
     clock = Clock(device)
-    best = ceilings(torch, clock)
-    rows: list[dict[str, Any]] = []
-    yield {"ceilings": best, "passes": rows}
-    for shape in SUITE:
-        for name in PASSES:
-            try:
-                rows.append(_pass(shape, name, device, clock, best, rounds, seconds))
-            except Exception as error:
-                rows.append({"shape": shape.name, "pass": name, "error": f"{type(error).__name__}: {error}"[:500]})
-            yield {"ceilings": best, "passes": rows}
+    known = known or {"ceilings": ceilings(torch, clock), "passes": []}
+    rows = known["passes"]
+    if died := known.pop("under_way", None):
+        rows.append({**died, "error": "the process ended during this pass"})
+    done = {(row["mode"], row["shape"], row["pass"]) for row in rows}
+    wanted = [(mode, shape, name) for mode in MODES.values() for shape in SUITE for name in PASSES]
+    wanted = [each for each in wanted if (each[0].name, each[1].name, each[2]) not in done]
+    yield known
+    for i, (mode, shape, name) in enumerate(wanted):
+        if time.monotonic() > until:
+            yield known | {"left_out": len(wanted) - i}
+            return
+        row = {"mode": mode.name, "shape": shape.name, "pass": name}
+        yield known | {"under_way": row}
+        torch.cuda.empty_cache()
+        device.release()
+        try:
+            with as_runs_do(device):
+                rows.append(row | _pass(shape, name, mode, device, clock, known["ceilings"], rounds, seconds))
+        except Exception as error:
+            rows.append(row | {"error": f"{type(error).__name__}: {error}"[:500]})
+            yield known
+            require_sound(device)
+        yield known
 
 
 def _pass(
-    shape: Shape, name: str, device: Device, clock: Clock, best: dict[str, float], rounds: int, seconds: float
+    shape: Shape,
+    name: str,
+    mode: Mode,
+    device: Device,
+    clock: Clock,
+    best: dict[str, float],
+    rounds: int,
+    seconds: float,
 ) -> dict[str, Any]:
-    count = max(1, min(16, -(-3 * clock.cache_bytes // shape.bytes), MOST_BYTES // shape.bytes))
-    sets = [Arrays(shape, device, seed) for seed in range(count)]
-    ours, theirs = _ours(shape, name), _theirs(shape, name)
-
-    def run_ours(i: int) -> Any:
-        with using(IMPL):
-            return ours(sets[i % count])
-
-    ways = {
-        OURS: Way(run_ours),
-        STRICT: Way(lambda i: theirs(sets[i % count].tensors), lambda: use_tf32(torch, False)),
-        TF32: Way(lambda i: theirs(sets[i % count].tensors), lambda: use_tf32(torch, True)),
-    }
-    errors = _errors(ways, theirs, sets[0])
-    times = clock.interleaved(ways, rounds=rounds, seconds=seconds)
-    floors = {who: _floor(shape, best, "tf32" if who == TF32 else "float32") for who in ways}
+    size = mode.itemsize * shape.elements
+    count = max(1, min(16, -(-3 * clock.cache_bytes // size), MOST_BYTES // size))
+    sets = [Arrays(shape, mode.dtype, device, seed) for seed in range(count)]
+    theirs = _theirs(shape, name)
+    ways = {CUDNN: Way(lambda i: theirs(sets[i % count].tensors), lambda: use_tf32(torch, mode.tf32))}
+    failed, chosen = {}, {}
+    for who, setting in mode.ours.items():
+        ours = computed(our_pass(shape, name), setting)
+        try:
+            ours(sets[0])
+            chosen[who] = _plans(lambda ours=ours: ours(sets[0]))  # type: ignore[misc]
+        except Exception as error:
+            failed[who] = f"{type(error).__name__}: {error}"[:500]
+            require_sound(device)
+        else:
+            ways[who] = Way(lambda i, ours=ours: ours(sets[i % count]))  # type: ignore[misc]
+    errors, bound = _errors(shape, name, ways, theirs, sets[0]), mode.bound(shape.terms(name))
+    times = {who: found[QUEUED] for who, found in clock.interleaved(ways, rounds=rounds, seconds=seconds).items()}
+    floor = max(shape.operations / best[mode.ceiling], size / best["bytes"])
+    middle = {who: median(found) for who, found in times.items()}
     return {
-        "shape": shape.name,
-        "pass": name,
         "sizes": {key: value for key, value in asdict(shape).items() if key != "name"},
         "sets": count,
+        "plans": chosen,
+        "bound": bound,
         "errors": errors,
-        "right": (errors[OURS] or 0.0) <= limit(np.float32, shape.terms(name)) and errors[OURS] is not None,
-        "roofline": {who: floors[who] / median(found["queued"]) for who, found in times.items()},
-        "ratio": median(times[STRICT]["queued"]) / median(times[OURS]["queued"]),
+        "right": {who: (error := errors[who]) is not None and error <= bound for who in ways if who != CUDNN},
+        "roofline": {who: floor / found for who, found in middle.items()},
+        "ratio": {who: found / middle[CUDNN] for who, found in middle.items() if who != CUDNN},
         "seconds": times,
+        **({"failed": failed} if failed else {}),
     }
 
 
-def _floor(shape: Shape, best: dict[str, float], precision: str) -> float:
-    """Return the least seconds that a pass can take: its operations' or its bytes', whichever is more."""
-    return max(shape.operations / best[f"{precision}_per_second"], shape.bytes / best["bytes_per_second"])
+def _plans(call: Callable[[], Any]) -> list[str]:
+    """Return by which of our kernels a call is computed, as plans are chosen now."""
+    return [str(plans.chosen(task)) for task in seen(call)]
 
 
-def _ours(shape: Shape, name: str) -> Callable[[Arrays], Any]:
+def our_pass(shape: Shape, name: str) -> Callable[[Arrays], Any]:
     options: dict[str, Any] = {"stride": shape.stride, "padding": shape.padding, "groups": shape.groups}
     x_shape, w_shape, _ = shape.shapes
     return {
@@ -178,14 +152,45 @@ def _theirs(shape: Shape, name: str) -> Callable[[list[Any]], Any]:
     return backward
 
 
-def _errors(ways: dict[str, Way], theirs: Callable[[list[Any]], Any], arrays: Arrays) -> dict[str, float | None]:
-    """Return the largest difference of each from PyTorch's in float64, relative to the largest number; None for NaN."""
-    expected = theirs([tensor.double() for tensor in arrays.tensors]).permute(0, 2, 3, 1).cpu().numpy()
-    errors: dict[str, float | None] = {}
+def _errors(
+    shape: Shape, name: str, ways: dict[str, Way], theirs: Callable[[list[Any]], Any], arrays: Arrays
+) -> dict[str, float | None]:
+    """Return the largest difference of each from PyTorch's in float64, relative to the largest number; None for NaN.
+
+    Computed on the device, some images at a time, so that float64 fits beside the rest.
+    """
+    found = {}
     for who, way in ways.items():
         way.prepare()
-        found = way.call(0)
-        host = found.get() if who == OURS else found.permute(0, 2, 3, 1).cpu().numpy()
-        difference = float(np.abs(host - expected).max() / np.abs(expected).max())
-        errors[who] = difference if math.isfinite(difference) else None
-    return errors
+        y = way.call(0)
+        found[who] = y if who == CUDNN else exchange.tensor(y).permute(0, 3, 1, 2)
+    largest, worst = torch.zeros((), dtype=torch.float64), dict.fromkeys(ways, torch.zeros((), dtype=torch.float64))
+    torch.backends.cudnn.benchmark = False  # no search for what runs once
+    try:
+        for part, expected in _expected(shape, name, theirs, arrays.tensors):
+            largest = torch.maximum(largest, expected.abs().max().cpu())
+            for who, y in found.items():
+                worst[who] = torch.maximum(worst[who], (y[part].double() - expected).abs().max().cpu())
+    finally:
+        torch.backends.cudnn.benchmark = True
+    relative = {who: float(error / largest) for who, error in worst.items()}
+    return {who: error if math.isfinite(error) else None for who, error in relative.items()}
+
+
+def _expected(
+    shape: Shape, name: str, theirs: Callable[[list[Any]], Any], tensors: list[Any]
+) -> Iterator[tuple[slice, Any]]:
+    """Yield parts of the result in float64 and which images they are of; of the gradient of w, its whole sum."""
+    (_, *image), _, (_, *output) = shape.shapes
+    images = max(1, CHUNK_BYTES // (8 * (math.prod(image) + math.prod(output))))
+    x, w, dy = tensors
+    total: Any = 0
+    for first in range(0, shape.n, images):
+        part = slice(first, first + images)
+        y = theirs([x[part].double(), w.double(), dy[part].double()])
+        if name == PASSES[2]:
+            total = total + y
+        else:
+            yield part, y
+    if name == PASSES[2]:
+        yield slice(None), total

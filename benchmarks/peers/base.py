@@ -9,6 +9,7 @@ import numpy as np
 
 from gpucnn.backend import Array
 from gpucnn.config import Experiment
+from gpucnn.halves import accumulator
 
 LEARNING_RATE = 1e-6
 """Steps cost the same at any rate; at this one the network stays what it was, however often it is timed."""
@@ -41,5 +42,5 @@ class Batch:
         """Return normal noise of the shape and dtype of the experiment's batches: no data set is needed."""
         info, size = experiment.data.dataset.build().info(), experiment.data.batch_size
         rng = np.random.default_rng(experiment.seed)
-        x = rng.standard_normal((size, *info.shape), dtype=np.dtype(experiment.precision))
+        x = rng.standard_normal((size, *info.shape), dtype=accumulator(experiment.dtype))
         return Batch(x, rng.integers(len(info.classes), size=size))

@@ -25,7 +25,7 @@ class Gpucnn:
         """Train on the batch."""
         with computing(self.experiment):
             scores, saved = self.model.forward(self.batch.x, train=Step(0, self.count))
-            _, saved_loss = self.loss.forward(scores, self.batch.labels)
+            self.loss_value, saved_loss = self.loss.forward(scores, self.batch.labels)
             self.model.zero_grad()
             self.model.backward(self.loss.backward(saved_loss), saved)
             self.optimizer.update(self.model.params, lr=LEARNING_RATE, step=self.count)
@@ -37,5 +37,9 @@ class Gpucnn:
 
     def scores(self) -> Array:
         """Return the scores of the batch."""
+        return self.scores_of(self.batch.x)
+
+    def scores_of(self, x: Array) -> Array:
+        """Return the scores of images."""
         with computing(self.experiment):
-            return self.model.forward(self.batch.x)[0]
+            return self.model.forward(x)[0]

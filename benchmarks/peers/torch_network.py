@@ -22,6 +22,9 @@ from gpucnn.layers.chain import Container
 from gpucnn.model import Model
 from gpucnn.ops.window import Window
 
+ACTIVATIONS = {"gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "softplus": nn.Softplus}
+"""Those that are computed element by element, without arguments."""
+
 
 @dataclass(frozen=True)
 class Weight:
@@ -48,6 +51,8 @@ class Converter:
         """Return one layer. first: whether what comes in is also seen by others, so that it must not be changed."""
         if layer.name == "relu":
             return nn.ReLU(inplace=not first)
+        if layer.name in ACTIVATIONS:
+            return ACTIVATIONS[layer.name]()
         make = getattr(self, f"_{layer.name}", None)
         if make is None:
             raise ArgumentError(f"layer {layer.path}: there is no {layer.name} in the conversion to PyTorch")
@@ -94,6 +99,11 @@ class Converter:
         for key, tensor in (("mean", norm.running_mean), ("var", norm.running_var)):
             tensor.copy_(torch.from_numpy(layer.state[key]))
         return norm
+
+    def _scale(self, layer: Layer, a: Any) -> nn.Module:
+        if a.learned:
+            raise ArgumentError(f"layer {layer.path}: the conversion to PyTorch knows no scale that is learned")
+        return Times(a.initial)
 
     def _flatten(self, layer: Layer, a: Any) -> nn.Module:
         if len(layer.input_shape) == 3 and not self._channels_last:
@@ -150,6 +160,18 @@ class FlattenAsOurs(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, H*W*C)."""
         return x.permute(0, 2, 3, 1).flatten(1) if x.ndim == 4 else x
+
+
+class Times(nn.Module):
+    """The product with a number."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the product."""
+        return x * self.factor
 
 
 class Residual(nn.Module):

@@ -15,6 +15,7 @@ from gpucnn.cli.predict import predict
 from gpucnn.cli.profile import profile
 from gpucnn.cli.schema import schema
 from gpucnn.cli.train import train
+from gpucnn.cli.tune import tune
 
 app = typer.Typer(
     name="gpucnn",
@@ -59,4 +60,5 @@ app.command()(schema)
 app.command(short_help="Check what gpucnn stands on: packages, GPUs, data sets.")(doctor)
 app.command(short_help="Train on NumPy and on a GPU side by side, and compare.")(parity)
 app.command(short_help="Time each layer's passes beside what the device can do.")(profile)
+app.command(short_help="Find the fastest kernels for a network on this GPU.")(tune)
 app.add_typer(data.app, name="data")

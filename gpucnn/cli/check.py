@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from gpucnn.config.implementations import Choice
     from gpucnn.config.report import Report
+    from gpucnn.profiling.tasks import Planned
 
 
 def check(
@@ -39,16 +40,29 @@ def check(
     from gpucnn.config import load
     from gpucnn.config.implementations import implementations
     from gpucnn.config.report import report
+    from gpucnn.profiling.tasks import planned
     from gpucnn.resources import find_config
 
     experiment = load(find_config(config), overrides or ())
     found = report(experiment)
-    choices = None if device is None else implementations(experiment, Device.named(device))
+    target = None if device is None else Device.named(device)
+    choices = implementations(experiment, target) if target else []
+    plans = planned(experiment, target, lambda text: typer.echo(text, err=True)) if target else []
     if as_json:
-        more = {} if choices is None else {"implementations": [dataclasses.asdict(choice) for choice in choices]}
+        more: dict[str, Any] = {}
+        if target:
+            more = {
+                "implementations": [dataclasses.asdict(choice) for choice in choices],
+                "plans": [row.dump() for row in plans],
+            }
         typer.echo(json.dumps(found.dump() | more, indent=2))
     else:
-        typer.echo(as_text(found) + ("" if choices is None else f"\n\n{_implementations(choices)}"))
+        sections = [
+            as_text(found),
+            *([_implementations(choices)] if target else []),
+            *([_plans(plans)] if plans else []),
+        ]
+        typer.echo("\n\n".join(sections))
 
 
 def as_text(report: Report) -> str:
@@ -90,6 +104,18 @@ def _implementations(choices: list[Choice]) -> str:
 
     rows = [[c.operation, str(c.times), c.implementation, c.reason] for c in choices]
     return table(["operation", "times", "computed by", "why not faster"], rows)
+
+
+def _plans(rows: list[Planned]) -> str:
+    from gpucnn.cli.tables import labels, table
+
+    paths = list(dict.fromkeys(row.part.path for row in rows))
+    names, lines, last = dict(zip(paths, labels(paths), strict=True)), [], ""
+    for row in rows:
+        label = "" if row.part.path == last else names[row.part.path]
+        lines.append([label, row.what, row.plan, "measured" if row.measured else "estimate"])
+        last = row.part.path
+    return table(["layer", "pass", "plan", "chosen by"], lines)
 
 
 def _memory(report: Report) -> str:

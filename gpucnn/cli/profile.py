@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +34,7 @@ def profile(
     large matrix product and a large copy, measured first, would allow. Nothing is written, no run is made.
     """
     from gpucnn.backend import Device
+    from gpucnn.cli.status import status
     from gpucnn.config import load
     from gpucnn.profiling.measure import profile as measured
     from gpucnn.resources import find_config
@@ -44,25 +43,9 @@ def profile(
     target = Device.named(device or experiment.device)
     if target.note:
         typer.echo(target.note, err=True)
-    with _status() as tell:
+    with status() as tell:
         found = measured(experiment, target, steps, tell)
     typer.echo(json.dumps(found.dump(), indent=2) if as_json else as_text(found))
-
-
-@contextmanager
-def _status() -> Iterator[Callable[[str], object]]:
-    """Yield what shows in one line of a terminal what is being measured; nothing elsewhere."""
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
-
-    console = Console(stderr=True)
-    if console.is_terminal and not console.is_dumb_terminal:
-        # Without a thread that refreshes it, which would take time from the step.
-        with Live(console=console, auto_refresh=False, transient=True) as live:
-            yield lambda text: live.update(Text(text), refresh=True)
-    else:
-        yield lambda _: None
 
 
 def as_text(found: Profile) -> str:
@@ -106,6 +89,7 @@ def _parts(found: Profile) -> str:
                 _rate(row.work.bytes, row.seconds),
                 _percent(row.roofline(found.peaks)),
                 row.computed_by,
+                row.runner_up,
             ]
         )
         last = row.part.path
@@ -116,8 +100,8 @@ def _parts(found: Profile) -> str:
     }
     for name, (time, of) in whole.items():
         cells = [f"{time * scale:.3f}", _percent(of, 0), *["-" for _ in host], _percent(found.share(time))]
-        rows.append([name, "", *cells, "-", "-", "-", ""])
-    heads = ["layer", "pass", unit, "spread", *host, "share", "GFLOP/s", "GB/s", "roofline", "computed by"]
+        rows.append([name, "", *cells, "-", "-", "-", "", ""])
+    heads = ["layer", "pass", unit, "spread", *host, "share", "GFLOP/s", "GB/s", "roofline", "computed by", "runner-up"]
     return table(heads, rows)
 
 
@@ -161,6 +145,10 @@ def _notes(found: Profile) -> str:
     if any((row.roofline(found.peaks) or 0) > 1 for row in found.rows):
         notes.append(
             "Above 100 %: operands that stay in a cache, or an algorithm with fewer operations than are counted."
+        )
+    if any(row.runners_up for row in found.rows):
+        notes.append(
+            "runner-up: the next best plan, in how many times the time; `gpucnn tune` measures estimates."
         )
     if found.share(found.jitter) > MUCH_JITTER:
         notes.append("Much jitter: the machine is busy with something else as well; try again, or with more --steps.")

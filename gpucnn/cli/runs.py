@@ -71,7 +71,7 @@ def scan(folder: Path) -> list[Listed]:
 def look(path: Path) -> Listed:
     """Return what a run's folder tells."""
     from gpucnn.config.yaml_file import read_file
-    from gpucnn.training.files import read_json
+    from gpucnn.files import read_json
     from gpucnn.training.lock import held
     from gpucnn.training.metrics import read_lines
 

@@ -68,6 +68,20 @@ def _rule(*needs: str) -> Callable[[_Rule], _Rule]:
     return register
 
 
+@_rule("precision")
+def _precision(facts: _Facts) -> Iterator[Problem]:
+    try:
+        _ = facts.experiment.dtype
+    except ArgumentError as error:
+        yield Problem(("precision",), f"is {facts.experiment.precision}, but {error}")
+
+
+@_rule("precision", "numerics")
+def _exact(facts: _Facts) -> Iterator[Problem]:
+    if facts.experiment.precision == "tf32" and facts.experiment.numerics == "exact":
+        yield Problem(("numerics",), "is exact, but precision is tf32, which rounds: choose float32, or leave it out")
+
+
 @_rule("data.validation", "seed")
 def _validation(facts: _Facts) -> Iterator[Problem]:
     if facts.info.train is None:

@@ -12,6 +12,7 @@ from gpucnn.arguments import NonNegativeFloat, NonNegativeInt, PositiveFloat, Po
 from gpucnn.augment.base import Augmentation
 from gpucnn.data.base import Dataset
 from gpucnn.dispatch import Impl
+from gpucnn.halves import named
 from gpucnn.layers.base import Layer
 from gpucnn.losses.base import Loss
 from gpucnn.optimizers.base import Optimizer
@@ -136,13 +137,19 @@ class Experiment(Section):
     """What all random numbers are drawn from."""
     device: DeviceName = "auto"
     """auto: the first CUDA device, else the CPU. cpu. cuda or cuda:N: that GPU or an error."""
-    precision: Literal["float32", "float64"] = "float32"
-    """The type of all numbers in the network."""
+    precision: Literal["float32", "float64", "tf32", "bf16", "fp16"] = "float32"
+    """The type of all numbers in the network. tf32: float32, but a GPU's tensor cores may multiply numbers of 10 bits
+    of mantissa. bf16, fp16: what layers hand on is stored in 16 bits, computed in float32; weights, statistics and
+    losses are float32, and the loss of fp16 is scaled."""
     impl: Impl = "auto"
     """auto: the faster implementation of each operation where it applies, else the reference. reference: always the
     reference, which is what a reader reads. fast: as auto, but what only the reference can do is an error."""
     numerics: Literal["fast", "exact"] = "fast"
     """exact: convolutions as sums of products only. fast: also by Winograd's algorithm, where that is faster."""
+    plans: Literal["tuned", "default"] = "tuned"
+    """By which kernels a GPU computes convolutions and dense layers. tuned: those that `gpucnn tune` found fastest on
+    this device, else the default ones. default: those alone: results are then the same on all devices of an
+    architecture, whatever was measured. Either way a run keeps to what it began with, also when it is resumed."""
     threads: PositiveInt | Literal["auto"] = "auto"
     """Threads that compute on the CPU; float32 results do not depend on how many there are. auto: OMP_NUM_THREADS
     where it is set, else one for each core that the process may use."""
@@ -158,6 +165,11 @@ class Experiment(Section):
     """How the learning rate changes from step to step."""
     training: Training = Field(default={}, validate_default=True)
     """Epochs, checkpoints, early stopping."""
+
+    @property
+    def dtype(self) -> Any:
+        """What images, and what layers make of them, are stored in; ArgumentError for bf16 without ml_dtypes."""
+        return named({"tf32": "float32", "bf16": "bfloat16", "fp16": "float16"}.get(self.precision, self.precision))
 
     def dump(self) -> dict[str, Any]:
         """Return the experiment as plain data, every default written out; loading it gives the same experiment."""

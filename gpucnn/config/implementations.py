@@ -39,7 +39,7 @@ def computing(experiment: Experiment) -> Iterator[None]:
     """Choose implementations as the experiment says while entered."""
     with ExitStack() as stack:
         stack.enter_context(using(experiment.impl))
-        stack.enter_context(numerics.using(experiment.numerics))
+        stack.enter_context(numerics.using("tf32" if experiment.precision == "tf32" else experiment.numerics))
         if experiment.threads != "auto":
             stack.enter_context(threads.limited(experiment.threads))
         yield
@@ -50,10 +50,20 @@ def by_what(experiment: Experiment, device: Device) -> str:
     if device.kind != "cpu":
         return ""
     count = plural(threads.threads() if experiment.threads == "auto" else experiment.threads, "thread")
-    if experiment.impl == "reference" or experiment.precision != "float32":
+    if experiment.impl == "reference" or experiment.precision == "float64":
         return count
     version = None if compiled.problem() else compiled.version()
     return f"{count}, numba {version}" if version else f'{count}, NumPy only: pip install "gpucnn[cpu]" is faster'
+
+
+def stored_as(experiment: Experiment, device: Device) -> str:
+    """Return in words what a precision means that is not one type for all; nothing for float32 and float64."""
+    match experiment.precision:
+        case "tf32":
+            return "tf32" if device.kind != "cpu" else "tf32, which is float32 on the CPU"
+        case "bf16" | "fp16":
+            return f"{experiment.precision}, weights in float32"
+    return ""
 
 
 def implementations(experiment: Experiment, device: Device) -> list[Choice]:
@@ -61,25 +71,42 @@ def implementations(experiment: Experiment, device: Device) -> list[Choice]:
 
     Seen, not derived: a step over two black images is run.
     """
-    shape = experiment.data.dataset.build().info().shape
-    dtype = np.dtype(experiment.precision)
-    layers = [spec.build() for spec in experiment.model]
-    model = Model(layers, shape, seed=experiment.seed, dtype=dtype, device=device)
-    loss, optimizer = experiment.loss.build(), experiment.optimizer.build()
-    optimizer.build(model.params)
+    rehearsal = Rehearsal(experiment, device)
     with computing(experiment), recorded() as decisions:
-        x, labels, loading = _batch(experiment, shape, device)
-        scores, saved = model.forward(x, train=Step(experiment.seed, 0))
-        _, saved_loss = loss.forward(scores, labels)
-        model.backward(loss.backward(saved_loss), saved)
-        optimizer.update(model.params, lr=0.0, step=0)
+        loading = rehearsal.step()
     return loading + _counted(decisions)
+
+
+class Rehearsal:
+    """An experiment's network, loss and optimizer, for a step over two black images: its data need not be there."""
+
+    def __init__(self, experiment: Experiment, device: Device) -> None:
+        self._experiment, self._device = experiment, device
+        self._shape = experiment.data.dataset.build().info().shape
+        layers = [spec.build() for spec in experiment.model]
+        self.model = Model(layers, self._shape, seed=experiment.seed, dtype=experiment.dtype, device=device)
+        self.loss, self.optimizer = experiment.loss.build(), experiment.optimizer.build()
+        self.optimizer.build(self.model.params)
+
+    def step(self) -> list[Choice]:
+        """Train a step; return what is known of how its batch was loaded."""
+        x, labels, loading = _batch(self._experiment, self._shape, self._device)
+        scores, saved = self.model.forward(x, train=Step(self._experiment.seed, 0))
+        _, saved_loss = self.loss.forward(scores, labels)
+        self.model.backward(self.loss.backward(saved_loss), saved)
+        self.optimizer.update(self.model.params, lr=0.0, step=0)
+        return loading
+
+    def evaluate(self) -> None:
+        """Compute the scores of a batch as an evaluation does."""
+        x, _, _ = _batch(self._experiment, self._shape, self._device)
+        self.model.forward(x)
 
 
 def _batch(experiment: Experiment, shape: Shape, device: Device) -> tuple[Array, Array, list[Choice]]:
     """Return a batch, gathered on the device where the experiment's are; and where not, why."""
     images, labels = np.zeros((IMAGES, *shape), np.uint8), np.zeros(IMAGES, np.int64)
-    dtype, augment = np.dtype(experiment.precision), [spec.build() for spec in experiment.data.augment]
+    dtype, augment = experiment.dtype, [spec.build() for spec in experiment.data.augment]
     why = without_frames(augment, shape) if experiment.data.on_device else "data.on_device is false"
     if device.kind == "cpu" or why:
         choices = [] if device.kind == "cpu" else [Choice("gather", "the host", why, 1)]

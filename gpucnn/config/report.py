@@ -38,8 +38,9 @@ class Images:
 class Memory:
     """Bytes that a training step holds at its fullest, between its forward and its backward pass.
 
-    weights: with running statistics. activations: what layers keep for the backward pass, at the experiment's batch
-    size. What an operation needs only while it runs, and batches that are prepared ahead, come on top.
+    weights: with their half copies and running statistics. activations: what layers keep for the backward pass, at the
+    experiment's batch size. What an operation needs only while it runs, and batches that are prepared ahead, come on
+    top.
     """
 
     weights: int
@@ -127,7 +128,7 @@ def report(experiment: Experiment) -> Report:
     dataset = experiment.data.dataset.build()
     info = dataset.info()
     layers = [spec.build() for spec in experiment.model]
-    model = Model(layers, info.shape, seed=experiment.seed, dtype=np.dtype(experiment.precision), device=Device("cpu"))
+    model = Model(layers, info.shape, seed=experiment.seed, dtype=experiment.dtype, device=Device("cpu"))
     return Report(experiment, model.rows(), _memory(experiment, model), _images(experiment, dataset, info))
 
 
@@ -145,10 +146,11 @@ def _images(experiment: Experiment, dataset: Dataset, info: Info) -> Images:
 
 def _memory(experiment: Experiment, model: Model) -> Memory:
     weights = sum(parameter.value.nbytes for parameter in model.params.values())
+    halves = sum(parameter.half.nbytes for parameter in model.params.values() if parameter.half is not None)
     slots = len(experiment.optimizer.build().slots)
     statistics = sum(array.nbytes for array in model.state.values())
     activations = kept(model, experiment.data.batch_size)
-    return Memory(weights + statistics, weights, weights * slots, activations)
+    return Memory(weights + halves + statistics, weights, weights * slots, activations)
 
 
 def kept(model: Model, images: int) -> int:
@@ -165,7 +167,7 @@ def kept(model: Model, images: int) -> int:
 def _kept(model: Model, count: int) -> int:
     x = np.random.default_rng(0).standard_normal((count, *model.input_shape)).astype(model.dtype)
     _, saved = model.forward(x, train=Step(0, 0))
-    own = [*(parameter.value for parameter in model.params.values()), *model.state.values()]
+    own = [*(parameter.operand for parameter in model.params.values()), *model.state.values()]
     weights = {id(_buffer(array)) for array in own}
     buffers = {id(buffer): buffer for buffer in map(_buffer, arrays(saved))}
     return sum(buffer.nbytes for key, buffer in buffers.items() if key not in weights)

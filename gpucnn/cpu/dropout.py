@@ -1,4 +1,4 @@
-"""Dropout, chunk by chunk, in threads; the mask is that of `gpucnn.random`, bit for bit."""
+"""Dropout, chunk by chunk, in threads; the elements kept are those of `gpucnn.random`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gpucnn.random import Stream
 
 
 def dropout(x: Array, rate: float, stream: Stream, start: int) -> tuple[Array, Array]:
-    """Return y = x mask, and the mask: 0 where stream.uniform(x.shape, start=start) < rate, else 1 / (1 - rate)."""
+    """Return y, and which elements are kept: 0 where stream.uniform(x.shape, start=start) < rate, else 1."""
     require_float32(x)
     loops = module("dropout")
     if loops is None:
@@ -23,10 +23,15 @@ def dropout(x: Array, rate: float, stream: Stream, start: int) -> tuple[Array, A
     return found
 
 
-def dropout_backward(dy: Array, mask: Array) -> Array:
-    """Return dx = dy mask."""
-    require_float32(dy, mask)
-    dx = empty(dy.shape)
-    given, kept, out = contiguous(dy).reshape(-1), contiguous(mask).reshape(-1), dx.reshape(-1)
-    over(dx.size, lambda part: np.multiply(given[part], kept[part], out=out[part]))
+def dropout_backward(dy: Array, kept: Array, rate: float) -> Array:
+    """Return dx: dy / (1 - rate) where elements were kept, else 0."""
+    require_float32(dy)
+    dx, scale = empty(dy.shape), np.float32(1 / (1 - rate))
+    given, chosen, out = contiguous(dy).reshape(-1), contiguous(kept).reshape(-1), dx.reshape(-1)
+
+    def work(part: slice) -> None:
+        factors = np.multiply(chosen[part], scale, out=empty((part.stop - part.start,)))
+        np.multiply(given[part], factors, out=out[part])
+
+    over(dx.size, work)
     return dx

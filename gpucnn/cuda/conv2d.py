@@ -10,6 +10,7 @@ from gpucnn.backend import Array, Shape, array_module
 from gpucnn.cuda.geometry import Window
 from gpucnn.cuda.machine import architecture
 from gpucnn.cuda.plans import Pass, Task, canonical, compute
+from gpucnn.halves import accumulator
 
 
 def conv2d(x: Array, w: Array, b: Array | None, window: Window, groups: int) -> Array:
@@ -28,8 +29,8 @@ def conv2d_backward_data(dy: Array, w: Array, x_shape: Shape, window: Window, gr
 
 
 def conv2d_backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window, groups: int) -> Array:
-    """Return dw (K, R, S, C/groups) for x and dy."""
-    dw: Array = array_module(x).empty(w_shape, x.dtype)
+    """Return dw (K, R, S, C/groups) for x and dy; float32 where these are halves."""
+    dw: Array = array_module(x).empty(w_shape, accumulator(x.dtype))
     compute(task_of("backward_weight", x, x.shape, w_shape, window, groups), {"x": x, "dy": dy, "dw": dw})
     return dw
 

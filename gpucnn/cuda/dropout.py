@@ -1,6 +1,8 @@
-"""Dropout by the kernels in dropout.cu: the mask is that of `gpucnn.random`, bit for bit."""
+"""Dropout by the kernels in dropout.cu: the elements kept are those of `gpucnn.random`."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from gpucnn.backend import Array, array_module
 from gpucnn.cuda.launch import blocks, launch
@@ -8,20 +10,20 @@ from gpucnn.random import Stream
 
 
 def dropout(x: Array, rate: float, stream: Stream, start: int) -> tuple[Array, Array]:
-    """Return y = x mask, and the mask: 0 where stream.uniform(x.shape, start=start) < rate, else 1 / (1 - rate)."""
+    """Return y, and which elements are kept: 0 where stream.uniform(x.shape, start=start) < rate, else 1."""
     xp = array_module(x)
-    y, mask = xp.empty(x.shape, x.dtype), xp.empty(x.shape, x.dtype)
+    y, kept = xp.empty(x.shape, x.dtype), xp.empty(x.shape, np.uint8)
     fours = -(-(start % 4 + x.size) // 4)
     launch(
-        "dropout_forward", blocks(fours), x=x, y=y, mask=mask, count=x.size, rate=rate, scale=1 / (1 - rate),
+        "dropout_forward", blocks(fours), x=x, y=y, kept=kept, count=x.size, rate=rate, scale=1 / (1 - rate),
         seed_low=stream.seed & 0xFFFFFFFF, seed_high=stream.seed >> 32 & 0xFFFFFFFF, step=stream.step,
         purpose=stream.number, start=start,
     )  # fmt: skip
-    return y, mask
+    return y, kept
 
 
-def dropout_backward(dy: Array, mask: Array) -> Array:
-    """Return dx = dy mask."""
+def dropout_backward(dy: Array, kept: Array, rate: float) -> Array:
+    """Return dx: dy / (1 - rate) where elements were kept, else 0."""
     dx: Array = array_module(dy).empty(dy.shape, dy.dtype)
-    launch("dropout_backward", blocks(dy.size), dy=dy, mask=mask, dx=dx, count=dy.size)
+    launch("dropout_backward", blocks(dy.size), dy=dy, kept=kept, dx=dx, count=dy.size, scale=1 / (1 - rate))
     return dx

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from gpucnn.backend import Array, array_module
@@ -12,13 +14,13 @@ _KERNELS = {"uint8": "gather_uint8", "float32": "gather_float"}
 
 
 def gather(
-    images: Array, labels: Array, indices: Array, frames: Array, scale: Array, shift: Array | None
+    images: Array, labels: Array, indices: Array, frames: Array, scale: Array, shift: Array | None, dtype: Any
 ) -> tuple[Array, Array]:
-    """Return the batch x, of the dtype of `scale`, and its labels."""
+    """Return the batch x, of this dtype, and its labels."""
     xp, (height, width, channels) = array_module(images), images.shape[1:]
     if images.dtype.name not in _KERNELS:
         raise NotApplicable(f"images of uint8 or float32 only, not {images.dtype}")
-    x = xp.empty((len(indices), height, width, channels), scale.dtype)
+    x = xp.empty((len(indices), height, width, channels), dtype)
     own_labels = xp.empty(len(indices), np.int64)
     launch(
         _KERNELS[images.dtype.name], blocks(x.size), images=images, labels=labels, indices=indices, frames=frames,

@@ -17,8 +17,8 @@ from __future__ import annotations
 import importlib
 import math
 import pkgutil
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache, lru_cache
 from typing import Literal, NamedTuple, Protocol
 
@@ -49,6 +49,13 @@ class Task(NamedTuple):
     dtype: str
     numerics: Numerics
     architecture: int
+
+    def __str__(self) -> str:
+        """Return it as a line, by which it is known in files: equal tasks have equal ones."""
+        window, ((top, bottom), (left, right)) = self.window, self.window.pads
+        shapes = f"x={_by(self.x_shape)} w={_by(self.w_shape)} groups={self.groups}"
+        sizes = f"stride={_by(window.stride)} dilation={_by(window.dilation)} pads={_by((top, bottom, left, right))}"
+        return f"{self.which} {shapes} {sizes} {self.dtype} {self.numerics} sm_{self.architecture}"
 
     @property
     def y_shape(self) -> Shape:
@@ -126,6 +133,7 @@ Choose = Callable[[Task], Plan | None]
 """What gives a plan for a task, or None: then that with the best estimate is chosen."""
 
 _choose: Setting[Choose] = Setting("plans", lambda task: None)
+_log: Setting[list[tuple[Task, Plan]] | None] = Setting("plans' log", None)
 
 
 def using(choose: Choose) -> AbstractContextManager[None]:
@@ -135,7 +143,19 @@ def using(choose: Choose) -> AbstractContextManager[None]:
 
 def chosen(task: Task) -> Plan:
     """Return the plan by which a task is computed."""
-    return _choose.get()(task) or candidates(task)[0]
+    plan = _choose.get()(task) or candidates(task)[0]
+    log = _log.get()
+    if log is not None:
+        log.append((task, plan))
+    return plan
+
+
+@contextmanager
+def recorded() -> Iterator[list[tuple[Task, Plan]]]:
+    """Note every task and the plan that is chosen for it, in order, while entered."""
+    log: list[tuple[Task, Plan]] = []
+    with _log.using(log):
+        yield log
 
 
 @lru_cache(maxsize=1024)
@@ -165,3 +185,7 @@ def compute(task: Task, arrays: Arrays) -> None:
 def canonical(window: Window) -> Whole:
     """Return a window as plain values: tasks with equal ones are equal."""
     return Whole(window.kernel, window.stride, window.dilation, window.pads, window.output)
+
+
+def _by(sizes: Sequence[int]) -> str:
+    return "x".join(map(str, sizes))

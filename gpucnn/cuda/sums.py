@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gpucnn.backend import Array, Shape, array_module
 from gpucnn.cuda.launch import blocks, launch
 from gpucnn.halves import accumulator
@@ -41,9 +39,9 @@ def new_parts(like: Array, pieces: int, sums: int) -> Array:
     return parts
 
 
-def add_parts(parts: Array, shape: Shape, dtype: Any) -> Array:
-    """Return the sum over the first axis of `parts`, of this shape and dtype, taken in order and rounded once."""
-    out: Array = array_module(parts).empty(shape, dtype)
+def add_parts(parts: Array, shape: Shape) -> Array:
+    """Return the sum over the first axis of `parts`, of this shape, taken in order."""
+    out: Array = array_module(parts).empty(shape, parts.dtype)
     add_parts_into(parts, out)
     return out
 
@@ -54,9 +52,9 @@ def add_parts_into(parts: Array, out: Array) -> None:
 
 
 def sum_rows(x: Array) -> Array:
-    """Return the sum of x (N, ..., C) over all axes but the last, shape (C,)."""
+    """Return the sum of x (N, ..., C) over all axes but the last, shape (C,); float32 for halves."""
     columns = x.shape[-1]
     rows = x.size // max(1, columns)
     parts = new_parts(x, parts_of(rows, columns), columns)
     launch("sum_rows", strips(columns, len(parts)), x=x, parts=parts, rows=rows, columns=columns)
-    return add_parts(parts, (columns,), x.dtype)
+    return add_parts(parts, (columns,))

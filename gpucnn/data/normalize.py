@@ -12,6 +12,8 @@ import numpy as np
 from gpucnn.backend import Array, array_module
 from gpucnn.data.base import Source
 from gpucnn.errors import ArgumentError, ShapeError
+from gpucnn.halves import accumulator
+from gpucnn.ops.cast import narrowed
 
 _BLOCK_BYTES = 16 << 20  # of float64, while measuring
 
@@ -104,7 +106,7 @@ def affine(normalize: Normalize | None, image_dtype: Any, channels: int) -> tupl
 
 
 def _affine(images: Array, scale: Array, shift: Array | None, dtype: Any) -> Array:
-    """Return images * scale + shift, as `dtype`, in one pass over each row of pixels.
+    """Return images * scale + shift, as `dtype`, in one pass over each row of pixels; a half is rounded to last.
 
     The numbers of the channels are repeated along the row: an inner loop over 3 channels would take ten times longer.
     """
@@ -112,10 +114,11 @@ def _affine(images: Array, scale: Array, shift: Array | None, dtype: Any) -> Arr
     width, channels = images.shape[-2:]
     rows = images.reshape(*images.shape[:-2], width * channels)
     repeats = width if channels > 1 else 1  # a single number is already fast
-    y: Array = xp.multiply(rows, xp.asarray(np.tile(scale, repeats), dtype), dtype=dtype)
+    kind = accumulator(dtype)
+    y: Array = xp.multiply(rows, xp.asarray(np.tile(scale, repeats), kind), dtype=kind)
     if shift is not None:
-        y += xp.asarray(np.tile(shift, repeats), dtype)
-    return y.reshape(images.shape)
+        y += xp.asarray(np.tile(shift, repeats), kind)
+    return narrowed(y.reshape(images.shape), dtype)
 
 
 def _moments(images: Array) -> tuple[int, Array, Array]:

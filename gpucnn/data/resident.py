@@ -19,6 +19,7 @@ from gpucnn.data.base import Source
 from gpucnn.data.loader import Batches, Loader
 from gpucnn.data.normalize import affine
 from gpucnn.errors import ArgumentError, OutOfMemory
+from gpucnn.halves import accumulator
 from gpucnn.ops.gather import FIELDS
 from gpucnn.random import Stream
 
@@ -77,8 +78,8 @@ class ResidentLoader(Loader):
         """Yield (x, labels) of every batch from number `start` on, as `Loader.batches`."""
         images, labels = self.resident.images, self.resident.labels
         factors, terms = affine(self.normalize, images.dtype, self.shape[-1])
-        scale = self.device.asarray(factors, self.dtype)
-        shift = None if terms is None else self.device.asarray(terms, self.dtype)
+        scale = self.device.asarray(factors, accumulator(self.dtype))
+        shift = None if terms is None else self.device.asarray(terms, accumulator(self.dtype))
         order, drawn = self.order(epoch), -(-_DRAWN // self.batch_size) * self.batch_size
         for first in range(start * self.batch_size, len(order), drawn):
             chosen = order[first : first + drawn]
@@ -86,7 +87,7 @@ class ResidentLoader(Loader):
             frames = self.device.asarray(self._frames(chosen, epoch))
             for begin in range(0, len(chosen), self.batch_size):
                 batch = slice(begin, begin + self.batch_size)
-                yield ops.gather(images, labels, indices[batch], frames[batch], scale, shift)
+                yield ops.gather(images, labels, indices[batch], frames[batch], scale, shift, self.dtype)
 
     def _frames(self, indices: Array, epoch: int) -> Array:
         """Return what the augmentations do to images, as frames: (N, augmentations, 9)."""

@@ -8,31 +8,50 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from gpucnn.backend import Array, Device, Shape
+from gpucnn.halves import accumulator
+from gpucnn.ops.cast import store
 from gpucnn.random import Step, Stream
 from gpucnn.registry import Registered
 
 
 @dataclass
 class Parameter:
-    """An array that is learned, its gradient, and whether weight decay applies: to weights, not to biases and norms."""
+    """An array that is learned, its gradient, and whether weight decay applies: to weights, not to biases and norms.
+
+    half: in a network of halves, the copy that its operations take, made anew whenever `value` changes (`refresh`).
+    The value and its gradient are float32 there: a half would lose most steps of training.
+    """
 
     value: Array
     decay: bool = True
     grad: Array | None = None
+    half: Array | None = None
+
+    @property
+    def operand(self) -> Array:
+        """What operations take beside the network's images."""
+        return self.value if self.half is None else self.half
 
     def accumulate(self, grad: Array) -> None:
         """Add a gradient to those of this step."""
         self.grad = grad if self.grad is None else self.grad + grad
 
 
+def refresh(parameters: Iterable[Parameter]) -> None:
+    """Make the half copies of parameters anew, all by one launch."""
+    pairs = [(parameter.value, parameter.half) for parameter in parameters if parameter.half is not None]
+    if pairs:
+        store([value for value, _ in pairs], [half for _, half in pairs])
+
+
 @dataclass(frozen=True)
 class Builder:
-    """Makes the parameters of the layer at `path`: on one device, in one dtype, from one seed.
+    """Makes the parameters of the layer at `path`: on one device, for images of one dtype, from one seed.
 
     activation: the activation that follows the layer (`relu`, `tanh`, ...), by which initialisers choose; None
     where none follows.
@@ -56,16 +75,27 @@ class Builder:
 
         stream = Stream(self.seed, f"init.{self.path}.{name}")
         values = initial(init, self.activation, stream, shape, fan_in, fan_out)
-        return Parameter(self.device.asarray(values, self.dtype))
+        return self._operand(Parameter(self.device.asarray(values, accumulator(self.dtype))))
+
+    def bias(self, shape: Shape) -> Parameter:
+        """Return a bias: zeros, without weight decay."""
+        return self._operand(self.constant(shape, 0.0))
 
     def constant(self, shape: Shape, value: float) -> Parameter:
-        """Return a bias or a norm's scale: one value everywhere, without weight decay."""
+        """Return a norm's scale or shift: one value everywhere, without weight decay, never a half."""
         return Parameter(self.device.asarray(self.array(shape, value)), decay=False)
 
     def array(self, shape: Shape, value: float) -> Array:
-        """Return an array that is kept but not learned, such as a running mean."""
-        filled: Array = self.device.xp.full(shape, value, dtype=self.dtype)
+        """Return an array that is kept but not learned, such as a running mean; never one of halves."""
+        filled: Array = self.device.xp.full(shape, value, dtype=accumulator(self.dtype))
         return filled
+
+    def _operand(self, parameter: Parameter) -> Parameter:
+        """Return a parameter with the half copy that it needs in a network of halves."""
+        if self.dtype != accumulator(self.dtype):
+            parameter.half = self.device.xp.empty(parameter.value.shape, self.dtype)
+            refresh([parameter])
+        return parameter
 
 
 class Layer(Registered, ABC, kind="layer", package="gpucnn.layers"):

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from annotated_types import MinLen
 
+from gpucnn import ops
 from gpucnn.backend import Array, Shape, array_module
 from gpucnn.errors import ShapeError
 from gpucnn.layers.base import Layer
@@ -46,7 +47,7 @@ class Concat(Container, name="concat"):
         dx, start = None, 0
         for chain, count, kept in zip(self.chains.values(), channels, saved_branches, strict=True):
             part = chain.backward(dy[..., start : start + count], kept)
-            dx, start = part if dx is None else dx + part, start + count
+            dx, start = part if dx is None else ops.add(dx, part), start + count
         assert dx is not None, "there is at least one branch"
         return dx
 

@@ -68,16 +68,16 @@ class Conv2d(Layer, name="conv2d"):
         else:
             self.params["w"] = builder.weight("w", (k, r, s, depth), r * s * depth, r * s * k // self.groups, self.init)
         if self.bias:
-            self.params["b"] = builder.constant((k,), 0.0)
+            self.params["b"] = builder.bias((k,))
 
     def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
         """Return y; backward needs x."""
-        b = self.params["b"].value if self.bias else None
+        b = self.params["b"].operand if self.bias else None
         return ops.conv2d(x, self._kernels(), b, **self._window), x
 
     def evaluate(self, x: Array, norm: BatchNorm, relu: bool) -> Array:
         """Return y as the batch_norm after this layer makes it, or relu of that, when evaluating."""
-        b = self.params["b"].value if self.bias else None
+        b = self.params["b"].operand if self.bias else None
         return ops.conv2d_batch_norm_eval(x, self._kernels(), b, norm.given(), relu=relu, **self._window)
 
     def backward(self, dy: Array, saved: Any) -> Array:
@@ -100,7 +100,7 @@ class Conv2d(Layer, name="conv2d"):
 
     def _kernels(self) -> Array:
         """Return the kernels (K, R, S, C/groups)."""
-        w = self.params["w"].value
+        w = self.params["w"].operand
         return self.connections.kernels(w) if self.connections else w
 
     def _weight_shape(self, shape: Shape) -> Shape:

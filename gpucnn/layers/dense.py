@@ -39,17 +39,17 @@ class Dense(Layer, name="dense"):
         (fan_in,), fan_out = shape, self.out_features
         self.params["w"] = builder.weight("w", (fan_out, fan_in), fan_in, fan_out, self.init)
         if self.bias:
-            self.params["b"] = builder.constant((fan_out,), 0.0)
+            self.params["b"] = builder.bias((fan_out,))
 
     def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
         """Return y; backward needs x."""
-        b = self.params["b"].value if self.bias else None
-        return ops.dense(x, self.params["w"].value, b), x
+        b = self.params["b"].operand if self.bias else None
+        return ops.dense(x, self.params["w"].operand, b), x
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return dx = dy w."""
         self.backward_params(dy, saved)
-        return ops.dense_backward_data(dy, self.params["w"].value)
+        return ops.dense_backward_data(dy, self.params["w"].operand)
 
     def backward_params(self, dy: Array, saved: Any) -> None:
         """Add dw = dy^T x, and db, the sum of dy."""

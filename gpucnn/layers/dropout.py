@@ -27,7 +27,7 @@ class Dropout(Layer, name="dropout"):
         self.rate = rate
 
     def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
-        """Return y; backward needs the mask m."""
+        """Return y; backward needs which elements were kept."""
         if train is None or self.rate == 0:
             return x, None
         start = train.first * (x.size // len(x)) if len(x) else 0
@@ -35,4 +35,4 @@ class Dropout(Layer, name="dropout"):
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return dy m."""
-        return dy if saved is None else ops.dropout_backward(dy, saved)
+        return dy if saved is None else ops.dropout_backward(dy, saved, self.rate)

@@ -1,11 +1,13 @@
-"""A learned scale and shift of each channel."""
+"""A scale and shift of each channel, learned or fixed."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from gpucnn.arguments import PositiveFloat
 from gpucnn.backend import Array, Shape
 from gpucnn.layers.base import Builder, Layer
+from gpucnn.ops.cast import narrowed, widened
 from gpucnn.ops.sums import sum_rows
 from gpucnn.random import Step
 
@@ -15,32 +17,50 @@ class Scale(Layer, name="scale"):
 
         dx = gamma dy      dgamma = sum over images and positions of dy x      dbeta = that of dy
 
+    initial: what gamma starts at; beta starts at 0, and neither decays. learned: without it y = initial x for good, as
+    where a network's scores shall be small at first (K. Jordan, arXiv:2404.00498).
     After avg_pool2d it is the trainable sub-sampling of LeNet-5 (Y. LeCun et al., "Gradient-based learning applied to
-    document recognition", Proc. IEEE 1998, layers S2 and S4). gamma starts at 1, beta at 0; neither decays.
+    document recognition", Proc. IEEE 1998, layers S2 and S4).
     """
 
     transparent = True
 
+    def __init__(self, initial: PositiveFloat = 1.0, learned: bool = True) -> None:
+        super().__init__()
+        self.initial, self.learned = initial, learned
+
     def build(self, shape: Shape, builder: Builder) -> None:
-        """Make gamma and beta, (C,) each."""
+        """Make gamma and beta, (C,) each, where they are learned."""
         super().build(shape, builder)
-        self.params = {"gamma": builder.constant(shape[-1:], 1.0), "beta": builder.constant(shape[-1:], 0.0)}
+        if self.learned:
+            self.params = {
+                "gamma": builder.constant(shape[-1:], self.initial),
+                "beta": builder.constant(shape[-1:], 0.0),
+            }
 
     def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
-        """Return y; backward needs x."""
-        return x * self.params["gamma"].value + self.params["beta"].value, x
+        """Return y; backward needs x where there is something to learn."""
+        if not self.learned:
+            return self._times(x), None
+        y = widened(x) * self.params["gamma"].value + self.params["beta"].value
+        return narrowed(y, x.dtype), x
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return dx, and add dgamma and dbeta."""
+        if not self.learned:
+            return self._times(dy)
         self.backward_params(dy, saved)
-        dx: Array = dy * self.params["gamma"].value
-        return dx
+        return narrowed(widened(dy) * self.params["gamma"].value, dy.dtype)
 
     def backward_params(self, dy: Array, saved: Any) -> None:
         """Add dgamma and dbeta."""
-        self.params["gamma"].accumulate(sum_rows(dy * saved))
-        self.params["beta"].accumulate(sum_rows(dy))
+        if self.learned:
+            self.params["gamma"].accumulate(sum_rows(widened(dy) * widened(saved)))
+            self.params["beta"].accumulate(sum_rows(dy))
+
+    def _times(self, x: Array) -> Array:
+        return narrowed(widened(x) * self.initial, x.dtype)
 
     def flops(self, shape: Shape) -> int:
-        """Return 2 for each element: a multiplication and an addition."""
-        return 2 * super().flops(shape)
+        """Return 2 for each element, a multiplication and an addition; 1 where nothing is added."""
+        return (1 + self.learned) * super().flops(shape)

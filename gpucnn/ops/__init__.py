@@ -1,7 +1,7 @@
 """Stateless maths on NumPy and CuPy arrays: every operation with its backward passes beside it.
 
-Images are (N, H, W, C), kernels (K, R, S, C/groups), float32 or float64. Convolution, dense layers, pooling,
-activations and sums take float16 and bfloat16 as well: halves are stored, float32 is computed. No operation changes its
+Images are (N, H, W, C), kernels (K, R, S, C/groups), float32 or float64. What layers compute takes float16 and bfloat16
+as well: halves are stored, float32 is computed, and gradients of parameters stay float32. No operation changes its
 inputs, and none needs the trainer:
 
     y = ops.conv2d(x, w, b, stride=2, padding="same")

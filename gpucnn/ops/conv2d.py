@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn.backend import Array, Shape, array_module
-from gpucnn.dispatch import operation
+from gpucnn.dispatch import operation, summing_operation
 from gpucnn.errors import ArgumentError, ShapeError
 from gpucnn.ops.checks import check_images
 from gpucnn.ops.phases import phases
@@ -125,7 +125,9 @@ def conv2d_backward_weight(
     dilation: PairLike = 1,
     groups: int = 1,
 ) -> Array:
-    """Return dw (K, R, S, C/groups): the correlation of the input x with dy. Arguments as in `conv2d`.
+    """Return dw (K, R, S, C/groups): the correlation of the input x with dy; float32 where these are halves.
+
+    Arguments as in `conv2d`.
 
     >>> x = np.array([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1)
     >>> dy = np.array([-0.1, 0.2]).reshape(1, 1, 2, 1)
@@ -138,7 +140,7 @@ def conv2d_backward_weight(
     return _conv2d_backward_weight(x, dy, w_shape, window, groups)
 
 
-@operation
+@summing_operation
 def _conv2d_backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window, groups: int) -> Array:
     xp, (k, r, s, depth) = array_module(x), w_shape
     if depth == 1 and groups > 1:
@@ -152,7 +154,7 @@ def _conv2d_backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window,
 
 
 def conv2d_backward_bias(dy: Array) -> Array:
-    """Return db (K,): the sum of dy (N, P, Q, K) over images and positions.
+    """Return db (K,): the sum of dy (N, P, Q, K) over images and positions; float32 for halves.
 
     >>> conv2d_backward_bias(np.ones((2, 3, 3, 1)))
     array([18.])

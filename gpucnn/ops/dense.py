@@ -6,7 +6,7 @@ x (N, in), w (out, in), b (out,), y (N, out):  y = x w^T + b,  dx = dy w,  dw = 
 from __future__ import annotations
 
 from gpucnn.backend import Array
-from gpucnn.dispatch import operation
+from gpucnn.dispatch import operation, summing_operation
 from gpucnn.errors import ShapeError
 from gpucnn.ops.checks import check_dtypes
 from gpucnn.ops.sums import sum_rows
@@ -46,19 +46,19 @@ def _dense_backward_data(dy: Array, w: Array) -> Array:
 
 
 def dense_backward_weight(x: Array, dy: Array) -> Array:
-    """Return dw (out, in) = the transpose of dy (N, out) times x (N, in)."""
+    """Return dw (out, in) = the transpose of dy (N, out) times x (N, in); float32 where these are halves."""
     _check(x, dy, "x", "dy", x.shape[:1] == dy.shape[:1])
     return _dense_backward_weight(x, dy)
 
 
-@operation
+@summing_operation
 def _dense_backward_weight(x: Array, dy: Array) -> Array:
     dw: Array = dy.T @ x
     return dw
 
 
 def dense_backward_bias(dy: Array) -> Array:
-    """Return db (out,): the sum of dy (N, out) over images."""
+    """Return db (out,): the sum of dy (N, out) over images; float32 for halves."""
     return sum_rows(dy)
 
 

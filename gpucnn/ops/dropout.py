@@ -11,33 +11,38 @@ import numpy as np
 
 from gpucnn.backend import Array, array_module
 from gpucnn.dispatch import operation
-from gpucnn.ops.checks import check_full
+from gpucnn.ops.checks import check_dtypes
 from gpucnn.random import Stream
 
 
 def dropout(x: Array, rate: float, stream: Stream, *, start: int = 0) -> tuple[Array, Array]:
-    """Return y and the mask m, both of the shape and dtype of x: m is 0 where the stream's number is below `rate`.
+    """Return y, and which elements are kept, one byte each: 0 where the stream's number is below `rate`, else 1.
 
-    The numbers are float32 whatever the dtype of x, so that the mask is the same in every precision.
+    The numbers are float32 whatever the dtype of x, so that the same elements are kept in every precision.
     start: the first one's place in the stream, where x is a part of a batch.
 
-    >>> y, mask = dropout(np.ones(4), 0.5, Stream(0, "doc"))
-    >>> y.tolist() == mask.tolist(), sorted(set(mask.tolist()) | {0.0, 2.0})
-    (True, [0.0, 2.0])
+    >>> y, kept = dropout(np.ones(4), 0.5, Stream(0, "doc"))
+    >>> y.tolist() == (2 * kept).tolist(), kept.dtype.name
+    (True, 'uint8')
     """
-    check_full(x=x)
+    check_dtypes(x=x)
     return _dropout(x, rate, stream, start)
 
 
 @operation
 def _dropout(x: Array, rate: float, stream: Stream, start: int) -> tuple[Array, Array]:
-    kept = stream.uniform(x.shape, np.float32, array_module(x), start) >= rate
-    mask = kept * x.dtype.type(1 / (1 - rate))
-    return x * mask, mask
+    kept = (stream.uniform(x.shape, np.float32, array_module(x), start) >= rate).astype(np.uint8)
+    return x * _factors(kept, rate, x), kept
 
 
 @operation
-def dropout_backward(dy: Array, mask: Array) -> Array:
+def dropout_backward(dy: Array, kept: Array, rate: float) -> Array:
     """Return dx = dy m."""
-    dx: Array = dy * mask
+    dx: Array = dy * _factors(kept, rate, dy)
     return dx
+
+
+def _factors(kept: Array, rate: float, like: Array) -> Array:
+    """Return m, in the dtype of `like`."""
+    factors: Array = kept * like.dtype.type(1 / (1 - rate))
+    return factors

@@ -16,6 +16,7 @@ import numpy as np
 
 from gpucnn.backend import Array, array_module
 from gpucnn.dispatch import operation
+from gpucnn.ops.cast import narrowed
 
 Border = Literal["constant", "edge", "reflect"]
 """What is beyond an image's borders."""
@@ -36,16 +37,16 @@ def frames(count: int, *, border: Border = "constant", **fields: Any) -> Array:
     return found
 
 
-@operation
 def gather(
-    images: Array, labels: Array, indices: Array, frames: Array, scale: Array, shift: Array | None
+    images: Array, labels: Array, indices: Array, frames: Array, scale: Array, shift: Array | None, dtype: Any = None
 ) -> tuple[Array, Array]:
-    """Return x (n, H, W, C), of the dtype of `scale`, and the labels (n,) of the images at `indices`.
+    """Return x (n, H, W, C) and the labels (n,) of the images at `indices`.
 
         x = scale p + shift       p: what the frames make of the image, the first frame first
 
     images: (N, H, W, C), uint8 or float32. labels: (N,), int64. indices: (n,), int64. frames: (n, k, 9), int32, k >= 0.
     scale, shift: (C,); the product is rounded before the sum. shift is None where nothing is added.
+    dtype: that of x, by default as scale's; a half is rounded to last.
 
     >>> images = np.arange(6, dtype=np.uint8).reshape(2, 1, 3, 1)
     >>> mirror = frames(1, mirrored=1)[:, None]
@@ -53,6 +54,13 @@ def gather(
     >>> x.ravel().tolist(), labels.tolist()
     ([2.5, 2.0, 1.5], [8])
     """
+    return _gather(images, labels, indices, frames, scale, shift, np.dtype(scale.dtype if dtype is None else dtype))
+
+
+@operation
+def _gather(
+    images: Array, labels: Array, indices: Array, frames: Array, scale: Array, shift: Array | None, dtype: Any
+) -> tuple[Array, Array]:
     xp, (height, width) = array_module(images), images.shape[1:3]
     rows = xp.broadcast_to(xp.arange(height), (len(indices), height))
     columns = xp.broadcast_to(xp.arange(width), (len(indices), width))
@@ -68,7 +76,7 @@ def gather(
         covered = covered | covers
     pixels = images[indices[:, None, None], rows[:, :, None], columns[:, None, :]].astype(scale.dtype)
     x = xp.where(covered[..., None], fills[..., None].astype(scale.dtype), pixels) * scale
-    return (x if shift is None else x + shift), labels[indices]
+    return narrowed(x if shift is None else x + shift, dtype), labels[indices]
 
 
 def _both(rows: Array, columns: Array) -> Array:

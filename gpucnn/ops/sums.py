@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 from gpucnn.backend import Array, array_module
-from gpucnn.dispatch import operation
+from gpucnn.dispatch import summing_operation
 
 
-@operation
+@summing_operation
 def sum_rows(x: Array) -> Array:
-    """Return the sum of x (N, ..., C) over all axes but the last, shape (C,).
+    """Return the sum of x (N, ..., C) over all axes but the last, shape (C,); float32 for halves.
 
     Summed for each image first and then over images: as fast as the matrix product that it is, and with two short
     sums in place of a long one, so that float32 loses little (the error grows with the longer of the two).

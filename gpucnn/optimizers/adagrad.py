@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpucnn import ops
 from gpucnn.arguments import NonNegativeFloat, PositiveFloat
+from gpucnn.backend import Array
 from gpucnn.optimizers.base import Optimizer, Weights
 
 
@@ -44,7 +45,9 @@ class Adagrad(Optimizer, name="adagrad"):
         super().__init__(lr, weight_decay, decay_all)
         self.eps = eps
 
-    def update_all(self, weights: Weights, lr: float, step: int) -> None:
+    def update_all(self, weights: Weights, lr: float, step: int, **on_device: Array | None) -> None:
         """Update the weights and their sums of squares."""
         values, grads, slots, decayed = weights
-        ops.adagrad_update(values, grads, slots["square"], decayed, lr=lr, eps=self.eps, decay=self.weight_decay)
+        ops.adagrad_update(
+            values, grads, slots["square"], decayed, lr=lr, eps=self.eps, decay=self.weight_decay, **on_device
+        )

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from gpucnn import ops
 from gpucnn.arguments import Fraction, NonNegativeFloat, PositiveFloat
+from gpucnn.backend import Array
 from gpucnn.optimizers.base import Optimizer, Weights
 
 
@@ -47,10 +48,10 @@ class Adam(Optimizer, name="adam"):
         super().__init__(lr, weight_decay, decay_all)
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
 
-    def update_all(self, weights: Weights, lr: float, step: int) -> None:
+    def update_all(self, weights: Weights, lr: float, step: int, **on_device: Array | None) -> None:
         """Update the weights and their moments."""
         values, grads, slots, decayed = weights
         ops.adam_update(
             values, grads, slots["mean"], slots["square"], decayed, lr=lr, step=step, beta1=self.beta1,
-            beta2=self.beta2, eps=self.eps, decay=self.weight_decay, decoupled=self.decoupled,
+            beta2=self.beta2, eps=self.eps, decay=self.weight_decay, decoupled=self.decoupled, **on_device,
         )  # fmt: skip

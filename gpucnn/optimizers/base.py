@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gpucnn.backend import Array, array_module
-from gpucnn.layers.base import Parameter
+from gpucnn.layers.base import Parameter, refresh
 from gpucnn.registry import Registered
 
 
@@ -44,16 +44,20 @@ class Optimizer(Registered, ABC, kind="optimizer", package="gpucnn.optimizers"):
             for slot in self.slots
         }
 
-    def update(self, params: Mapping[str, Parameter], *, lr: float, step: int) -> None:
-        """Update every parameter that has a gradient. lr: this step's, schedule applied. step: from 0."""
+    def update(self, params: Mapping[str, Parameter], *, lr: float, step: int, **on_device: Array | None) -> None:
+        """Update every parameter that has a gradient, and its half copy. lr: this step's, schedule applied.
+
+        step: from 0. on_device: `numbers`, `skip` and `unscale` of `gpucnn.ops.update`.
+        """
         grads = {path: p.grad for path, p in params.items() if p.grad is not None}
         if grads:
             chosen = [params[path] for path in grads]
             slots = {slot: [self.state[f"{slot}:{path}"] for path in grads] for slot in self.slots}
             decayed = [p.decay or self.decay_all for p in chosen]
             weights = Weights([p.value for p in chosen], list(grads.values()), slots, decayed)
-            self.update_all(weights, float(lr), step)
+            self.update_all(weights, float(lr), step, **on_device)
+            refresh(chosen)
 
     @abstractmethod
-    def update_all(self, weights: Weights, lr: float, step: int) -> None:
+    def update_all(self, weights: Weights, lr: float, step: int, **on_device: Array | None) -> None:
         """Update the values and slots of `weights` in place; the gradients stay as they are."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpucnn import ops
 from gpucnn.arguments import Fraction, NonNegativeFloat, PositiveFloat
+from gpucnn.backend import Array
 from gpucnn.errors import ArgumentError
 from gpucnn.optimizers.base import Optimizer, Weights
 
@@ -47,10 +48,10 @@ class SGD(Optimizer, name="sgd"):
         self.momentum, self.nesterov = momentum, nesterov
         self.slots = ("velocity",) if momentum else ()
 
-    def update_all(self, weights: Weights, lr: float, step: int) -> None:
+    def update_all(self, weights: Weights, lr: float, step: int, **on_device: Array | None) -> None:
         """Update the weights and their velocities."""
         values, grads, slots, decayed = weights
         ops.sgd_update(
             values, grads, slots.get("velocity"), decayed, lr=lr, momentum=self.momentum, decay=self.weight_decay,
-            nesterov=self.nesterov,
+            nesterov=self.nesterov, **on_device,
         )  # fmt: skip

@@ -96,7 +96,7 @@ class _Steps:
                 events = DeviceClock(self.device, clock.seconds)
                 self.step(events)
                 own.append(events.seconds)
-        rows = [_row(part, host, own, work.get(part, Work())) for part in self._present(set(host[0]))]
+        rows = [self._row(part, host, own, work.get(part, Work())) for part in self._present(set(host[0]))]
         return rows, tuple(whole if own else cut), tuple(whole)
 
     def _present(self, heard: set[Part]) -> Iterator[Part]:
@@ -136,7 +136,7 @@ class _Steps:
                         yield x, labels
             epoch += 1
 
-
-def _row(part: Part, host: list[Seconds], own: list[Seconds], work: Work) -> Row:
-    times = tuple(seconds[part] for seconds in own or host)
-    return Row(part, times, work, median(seconds[part] for seconds in host) if own else None)
+    def _row(self, part: Part, host: list[Seconds], own: list[Seconds], work: Work) -> Row:
+        times = tuple(seconds[part] for seconds in own or host)
+        launching = median(seconds[part] for seconds in host) if own else None
+        return Row(part, times, work, launching, tuple(self.trainer.choices.runner_up(task) for task, _ in work.plans))

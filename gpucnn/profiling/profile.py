@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Any
@@ -13,19 +13,22 @@ from gpucnn.profiling.peaks import Peaks
 from gpucnn.profiling.seams import BATCH, BOTH, ELSEWHERE, LOSS, OPTIMIZER, WEIGHT, Part
 from gpucnn.profiling.work import Work
 from gpucnn.training.tracing import DATA, FORWARD
+from gpucnn.tuning.choices import RunnerUp
 
 
 @dataclass(frozen=True)
 class Row:
     """A part of the step: its seconds, those of each step that was timed, and its work.
 
-    host: on a GPU, the seconds that Python took to launch it; None on the CPU.
+    host: on a GPU, the seconds that Python took to launch it; None on the CPU. runners_up: of the plans that computed
+    it on a GPU, the best beside each.
     """
 
     part: Part
     times: tuple[float, ...]
     work: Work
     host: float | None = None
+    runners_up: tuple[RunnerUp | None, ...] = ()
 
     @property
     def is_layer(self) -> bool:
@@ -46,10 +49,16 @@ class Row:
 
     @property
     def computed_by(self) -> str:
-        """The packages that computed it, and the kernels that ran; `-` where no operation did."""
-        rooms = ", ".join(dict.fromkeys(decision.implementation for decision in self.work.decisions))
-        kernels = ", ".join(dict.fromkeys(self.work.kernels))
-        return f"{rooms or '-'}{': ' * bool(kernels)}{kernels}"
+        """The packages that computed it, the plans they chose, the kernels that ran; `-` where no operation did."""
+        rooms = _listed(decision.implementation for decision in self.work.decisions)
+        chosen, kernels = _listed(str(plan) for _, plan in self.work.plans), _listed(self.work.kernels)
+        by = f"{chosen} ({kernels})" if chosen else kernels
+        return f"{rooms or '-'}{': ' * bool(by)}{by}"
+
+    @property
+    def runner_up(self) -> str:
+        """What would have computed it else; `-` where nothing would, or nobody knows how fast, as on the CPU."""
+        return "; ".join(map(str, dict.fromkeys(filter(None, self.runners_up)))) or "-"
 
     def roofline(self, peaks: Peaks) -> float | None:
         """Return the least time for its work over its time; None where no work is counted."""
@@ -153,8 +162,17 @@ class Profile:
             "roofline": row.roofline(self.peaks),
             "operations": [dataclasses.asdict(decision) for decision in work.decisions],
             "kernels": work.kernels,
+            "plans": [
+                {"task": str(task), "plan": str(plan), "runner_up": other and other._asdict()}
+                for (task, plan), other in zip(work.plans, row.runners_up, strict=True)
+            ],
             **({} if row.host is None else {"host_seconds": row.host}),
         }
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Return each name once."""
+    return ", ".join(dict.fromkeys(names))
 
 
 def spread(times: Sequence[float]) -> float | None:

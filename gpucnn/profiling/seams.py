@@ -12,8 +12,10 @@ from typing import Any, NamedTuple, Protocol
 
 from gpucnn.layers.base import Layer
 from gpucnn.layers.chain import Container
+from gpucnn.losses.base import Loss
+from gpucnn.model import Model
+from gpucnn.optimizers.base import Optimizer
 from gpucnn.training.tracing import DATA, FORWARD
-from gpucnn.training.trainer import Trainer
 
 WEIGHT, BOTH, UPDATE, WAIT, ELSEWHERE = "backward weight", "backward", "update", "wait", "with another"
 """`BOTH` is the backward pass of a layer that computes all its gradients in one, `ELSEWHERE` stands for all passes of
@@ -27,6 +29,22 @@ class Part(NamedTuple):
 
     path: str
     what: str
+
+
+class Trained(Protocol):
+    """What is cut: a trainer, or what else trains a network by a loss and an optimizer."""
+
+    @property
+    def model(self) -> Model:
+        """The network."""
+
+    @property
+    def loss(self) -> Loss:
+        """Its loss."""
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """What changes its weights."""
 
 
 class Meter(Protocol):
@@ -43,7 +61,7 @@ class Meter(Protocol):
 
 
 @contextmanager
-def metered(trainer: Trainer, meter: Meter) -> Iterator[None]:
+def metered(trainer: Trained, meter: Meter) -> Iterator[None]:
     """While entered, tell the meter of every part of the trainer's steps."""
     methods = list(_methods(trainer))
     for owner, name, part in methods:
@@ -55,12 +73,12 @@ def metered(trainer: Trainer, meter: Meter) -> Iterator[None]:
             vars(owner).pop(name, None)
 
 
-def parts(trainer: Trainer) -> list[Part]:
+def parts(trainer: Trained) -> list[Part]:
     """Return the parts that a step may have, layers in the order of the forward pass."""
     return list(dict.fromkeys(part for _, _, part in _methods(trainer)))
 
 
-def _methods(trainer: Trainer) -> Iterator[tuple[Any, str, Part]]:
+def _methods(trainer: Trained) -> Iterator[tuple[Any, str, Part]]:
     """Yield what is cut at: an object, the name of its method, and the part of a step that the method is."""
     for layer in trainer.model.layers.walk():
         yield layer, "forward", Part(layer.path, FORWARD)

@@ -26,15 +26,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpucnn.config.report import arrays
+from gpucnn.cuda import plans
 from gpucnn.cuda.launch import address
+from gpucnn.cuda.plans import Plan, Task
 from gpucnn.dispatch import Decision, recorded
 from gpucnn.layers.base import Layer, Parameter
 from gpucnn.layers.chain import Container
 from gpucnn.optimizers.base import Optimizer
 from gpucnn.profiling.names import named
-from gpucnn.profiling.seams import BOTH, WEIGHT, Part, metered
+from gpucnn.profiling.seams import BOTH, WEIGHT, Part, Trained, metered
 from gpucnn.training.tracing import FORWARD
-from gpucnn.training.trainer import Trainer
 
 
 @dataclass
@@ -42,20 +43,21 @@ class Work:
     """What a part of a step does.
 
     flops: None where nobody counts them. kernels: those launched on a GPU, and the CPU's algorithms for convolutions,
-    in order.
+    in order. plans: by what a GPU computed convolutions and dense layers.
     """
 
     flops: int | None = None
     bytes: int = 0
     decisions: list[Decision] = field(default_factory=list)
     kernels: list[str] = field(default_factory=list)
+    plans: list[tuple[Task, Plan]] = field(default_factory=list)
 
 
 @contextmanager
-def observed(trainer: Trainer) -> Iterator[dict[Part, Work]]:
+def observed(trainer: Trained) -> Iterator[dict[Part, Work]]:
     """While entered, note the work of the trainer's step in what is yielded."""
-    with recorded() as decisions, named() as kernels:
-        observer = _Observer(trainer, decisions, kernels)
+    with recorded() as decisions, named() as kernels, plans.recorded() as chosen:
+        observer = _Observer(trainer, decisions, kernels, chosen)
         with metered(trainer, observer):
             yield observer.found
 
@@ -63,9 +65,11 @@ def observed(trainer: Trainer) -> Iterator[dict[Part, Work]]:
 class _Observer:
     """A meter that notes work."""
 
-    def __init__(self, trainer: Trainer, decisions: list[Decision], kernels: list[str]) -> None:
+    def __init__(
+        self, trainer: Trained, decisions: list[Decision], kernels: list[str], chosen: list[tuple[Task, Plan]]
+    ) -> None:
         self.found: dict[Part, Work] = defaultdict(Work)
-        self._params, self._decisions, self._kernels = trainer.model.params, decisions, kernels
+        self._params, self._decisions, self._kernels, self._plans = trainer.model.params, decisions, kernels, chosen
         self._open: list[Part] = []
         self._flops: dict[str, int] = {}  # of a layer's last forward pass
 
@@ -96,8 +100,9 @@ class _Observer:
             work = self.found[self._open[-1]]
             work.decisions += self._decisions
             work.kernels += self._kernels
-        self._decisions.clear()
-        self._kernels.clear()
+            work.plans += self._plans
+        for noted in (self._decisions, self._kernels, self._plans):
+            noted.clear()
 
 
 def _bytes(part: Part, owner: Any, arguments: tuple[Any, ...], result: Any) -> int:
@@ -105,11 +110,11 @@ def _bytes(part: Part, owner: Any, arguments: tuple[Any, ...], result: Any) -> i
     params = list(owner.params.values()) if isinstance(owner, Layer) else []
     gradients = 0
     if part.what == FORWARD:
-        arguments = (*arguments, [p.value for p in params])
+        arguments = (*arguments, [p.operand for p in params])
     elif part.what in (WEIGHT, BOTH):
         gradients = sum(p.value.nbytes for p in params)
     elif params:
-        arguments = (arguments[0], [p.value for p in params if p.decay])
+        arguments = (arguments[0], [p.operand for p in params if p.decay])
     read, written = _sizes(arguments), _sizes(result)
     new = gradients + sum(size for address, size in written.items() if address not in read)
     return new and new + sum(read.values())
@@ -126,8 +131,10 @@ def _container_bytes(part: Part, container: Container, arguments: tuple[Any, ...
 
 
 def _update_bytes(optimizer: Optimizer, params: Iterable[Parameter]) -> int:
-    """Return the bytes of an update: gradients are read, weights and slots read and written."""
-    return sum(p.value.nbytes for p in params) * (1 + 2 * (1 + len(optimizer.slots)))
+    """Return the bytes of an update: gradients are read, weights and slots read and written, half copies made."""
+    weights = list(params)
+    copies = sum(p.value.nbytes + p.half.nbytes for p in weights if p.half is not None)
+    return sum(p.value.nbytes for p in weights) * (1 + 2 * (1 + len(optimizer.slots))) + copies
 
 
 def _sizes(value: Any) -> dict[int, int]:

@@ -1,6 +1,7 @@
 """A checkpoint: everything that a run is at one step, in one safetensors file that proves itself whole.
 
-The tensors are `model.PATH` (parameters and running statistics) and `optimizer.SLOT:PATH`; the safetensors metadata
+The tensors are `model.PATH` (parameters and running statistics), `optimizer.SLOT:PATH` and, of a run in fp16,
+`scaling.NAME`; weights are float32 where the network computes in halves. The safetensors metadata
 holds the rest, each field of `Checkpoint` as JSON, and `sha256`: the digest of the whole file with the digest's own
 64 digits written as zeros. Nothing in it is code, and no byte of it can change unnoticed.
 """
@@ -22,7 +23,7 @@ from safetensors import SafetensorError
 
 from gpucnn.backend import Array, Shape
 from gpucnn.errors import CheckpointError
-from gpucnn.training.files import write_atomically
+from gpucnn.files import write_atomically
 
 FORMAT, VERSION = "gpucnn checkpoint", "1"
 _NO_DIGEST = "0" * 64
@@ -66,8 +67,9 @@ class Progress:
 class Checkpoint:
     """A run at one step: enough to go on with it exactly, and to predict without its data set.
 
-    weights: every parameter and running statistic by path. optimizer: the optimizer's state. normalize: the
-    statistics that images are normalised with, or None. image_dtype: what raw images are made of, such as uint8.
+    weights: every parameter and running statistic by path. optimizer: the optimizer's state. scaling: the loss scale's,
+    in fp16. normalize: the statistics that images are normalised with, or None. image_dtype: what raw images are made
+    of, such as uint8. plans: by what a GPU computed each task, as `gpucnn.tuning.choices.Choices` knows them.
     """
 
     weights: Mapping[str, Array]
@@ -79,6 +81,8 @@ class Checkpoint:
     image_dtype: str
     normalize: dict[str, Any] | None
     versions: dict[str, str] = field(default_factory=dict)
+    scaling: Mapping[str, Array] = field(default_factory=dict)
+    plans: dict[str, str] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write the checkpoint to `path`, whole or not at all; raises CheckpointError, as on a full disk."""
@@ -88,6 +92,7 @@ class Checkpoint:
         """Return the checkpoint as the bytes of its file."""
         tensors = {f"model.{key}": np.asarray(array, order="C") for key, array in self.weights.items()}
         tensors |= {f"optimizer.{key}": np.asarray(array, order="C") for key, array in self.optimizer.items()}
+        tensors |= {f"scaling.{key}": np.asarray(array, order="C") for key, array in self.scaling.items()}
         rest = {key: getattr(self, key) for key in _REST} | {"progress": dataclasses.asdict(self.progress)}
         metadata = {key: json.dumps(value) for key, value in rest.items()}
         metadata |= {"format": FORMAT, "version": VERSION, "sha256": _NO_DIGEST}
@@ -111,7 +116,9 @@ class Checkpoint:
             raise CheckpointError(f"{path}: {error}; use an earlier checkpoint of this run, or a copy") from None
 
 
-_REST = [f.name for f in dataclasses.fields(Checkpoint) if f.name not in ("weights", "optimizer")]
+_REST = [f.name for f in dataclasses.fields(Checkpoint) if f.name not in ("weights", "optimizer", "scaling")]
+_LATER = ("plans",)
+"""Fields that checkpoints have not had from the beginning."""
 
 
 def _decode(data: bytes) -> Checkpoint:
@@ -125,10 +132,11 @@ def _decode(data: bytes) -> Checkpoint:
         raise CheckpointError(f"damaged: expected sha256 {metadata['sha256']}, found {actual}")
     try:
         tensors = safetensors.numpy.load(data)
-        rest = {key: json.loads(metadata[key]) for key in _REST}
+        rest = {key: json.loads(metadata[key]) for key in _REST if key in metadata or key not in _LATER}
         rest["progress"] = Progress(**rest["progress"])
         rest["classes"], rest["input_shape"] = tuple(rest["classes"]), tuple(rest["input_shape"])
-        return Checkpoint(weights=_below("model.", tensors), optimizer=_below("optimizer.", tensors), **rest)
+        weights, optimizer, scaling = (_below(prefix, tensors) for prefix in ("model.", "optimizer.", "scaling."))
+        return Checkpoint(weights=weights, optimizer=optimizer, scaling=scaling, **rest)
     except (SafetensorError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"not a checkpoint as gpucnn writes them ({error!r})") from None
 

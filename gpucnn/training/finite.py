@@ -11,6 +11,7 @@ from typing import Any
 
 from gpucnn import ops
 from gpucnn.backend import Array
+from gpucnn.halves import is_half
 from gpucnn.layers.base import Layer, Parameter
 from gpucnn.layers.fused import apart
 from gpucnn.model import Model
@@ -88,7 +89,7 @@ def _watching(path: str, forward: Callable[..., tuple[Array, Any]]) -> Callable[
 
 def _bad(array: Array) -> int:
     """Return how many elements are infinite or not a number."""
-    if array.dtype.kind != "f":
+    if array.dtype.kind != "f" and not is_half(array):
         return 0
     return int(ops.count_nonfinite(array)[0])
 

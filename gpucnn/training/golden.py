@@ -17,15 +17,15 @@ from pydantic import ValidationError
 from gpucnn.backend import Array
 from gpucnn.config.experiment import Experiment
 from gpucnn.errors import ArgumentError
+from gpucnn.files import write_atomically
 from gpucnn.training.comparison import Losses, Parity
 from gpucnn.training.environment import versions
-from gpucnn.training.files import write_atomically
 from gpucnn.training.resume import differences
 from gpucnn.training.rounding import SHARE
 from gpucnn.training.tracing import is_parameter
 
 FORMAT = "gpucnn golden 1"
-_FREE = r"name|device|impl|numerics|threads|training\.micro_batch|data\.workers|data\.dataset\.\w+\.path"
+_FREE = r"name|device|impl|numerics|plans|threads|training\.micro_batch|data\.workers|data\.dataset\.\w+\.path"
 """Settings that change roundings at most."""
 
 

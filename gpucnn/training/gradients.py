@@ -32,17 +32,18 @@ class Gradients:
         self._auto = micro_batch == "auto"
         self.part = micro_batch if isinstance(micro_batch, int) else None
 
-    def compute(self, x: Array, labels: Array, step: Step) -> tuple[float, int]:
+    def compute(self, x: Array, labels: Array, step: Step, scale: Array | None = None) -> tuple[float, int]:
         """Leave the gradients in the model; return the loss, and how many images were classified right.
 
-        Where the loss is not finite there are no gradients. Raises OutOfMemory, with the size that fits.
+        scale: (1,), what the gradients are multiplied by, see `Model.backward`. Where the loss is not finite there are
+        no gradients. Raises OutOfMemory, with the size that fits.
         """
         size = first = min(self.part or len(x), len(x))
         statistics = {name: array.copy() for name, array in self.model.state.items()}
         failure = ""
         while True:
             try:
-                result = self._in_parts(x, labels, step, size)
+                result = self._in_parts(x, labels, step, size, scale)
                 break
             except OutOfMemory as error:
                 failure = failure or str(error)  # only the text: the traceback holds on to the arrays of the pass
@@ -61,7 +62,7 @@ class Gradients:
             self._tell(f"{failure}; going on with parts of {size} images, whose gradients are added up{self._caveat()}")
         return result
 
-    def _in_parts(self, x: Array, labels: Array, step: Step, size: int) -> tuple[float, int]:
+    def _in_parts(self, x: Array, labels: Array, step: Step, size: int, scale: Array | None) -> tuple[float, int]:
         self.model.zero_grad()
         total, value, correct = self.loss.weight(labels), 0.0, 0
         for start in range(0, len(x), size):
@@ -73,7 +74,7 @@ class Gradients:
             if not math.isfinite(value):
                 return value, 0
             dscores = self.loss.backward(saved_loss)
-            self.model.backward(dscores if share == 1 else dscores * dscores.dtype.type(share), saved)
+            self.model.backward(dscores if share == 1 else dscores * dscores.dtype.type(share), saved, scale)
             correct += int(ops.count_correct(scores, labels[part])[0])
         return value, correct
 

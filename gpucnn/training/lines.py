@@ -119,6 +119,7 @@ def header(info: RunInfo) -> list[str]:
         f"{info['name']}: {images}",
         f"network: {plural(info['layers'], 'layer')}, {info['parameters']:,} parameters",
         f"device: {info['device']}" + (f", {info['by']}" if info["by"] else ""),
+        *([f"precision: {info['precision']}"] if info["precision"] else []),
         f"run folder: {info['path']}",
     ]
 

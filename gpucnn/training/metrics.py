@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from gpucnn.errors import RunError
+from gpucnn.files import write_atomically
 from gpucnn.problems import short
 from gpucnn.training.checkpoint import Progress
 from gpucnn.training.evaluate import Evaluation, finite
-from gpucnn.training.files import write_atomically
 from gpucnn.training.observer import EpochRow, StepMetrics
+from gpucnn.training.scaling import LossScale
 
 STEPS_A_LINE = 10
 _COLUMNS = list(EpochRow.__annotations__)
@@ -110,7 +111,7 @@ def step_metrics(p: Progress, batches: int, lr: float) -> StepMetrics:
     }
 
 
-def epoch_row(p: Progress, lr: float, validation: Evaluation | None) -> EpochRow:
+def epoch_row(p: Progress, lr: float, validation: Evaluation | None, scaling: LossScale | None) -> EpochRow:
     """Return the row of the epoch whose last step is done."""
     return {
         "epoch": p.epoch + 1,
@@ -120,6 +121,8 @@ def epoch_row(p: Progress, lr: float, validation: Evaluation | None) -> EpochRow
         "validation_loss": finite(validation.loss) if validation else None,
         "validation_accuracy": validation.accuracy if validation else None,
         "lr": lr,
+        "loss_scale": float(scaling.scale[0]) if scaling else None,
+        "skipped_steps": scaling.skipped if scaling else None,
         "images_per_second": p.images / p.seconds,
         "seconds": p.seconds,
         "data_seconds": p.data_seconds,

@@ -18,13 +18,14 @@ from typing import Any, TypedDict
 class RunInfo(TypedDict):
     """What is known when training starts. Epochs and steps count what was planned; `step` is where it starts.
 
-    by: what computes on the CPU, in words; empty on a GPU.
+    by: what computes on the CPU, in words; empty on a GPU. precision: in words; empty for float32 and float64.
     """
 
     path: Path
     name: str
     device: str
     by: str
+    precision: str
     layers: int
     parameters: int
     train_images: int
@@ -53,7 +54,8 @@ class EpochRow(TypedDict):
 
     step: updates made by its end. train_loss, train_accuracy: means over the batches as they were trained on,
     augmented, with the weights of that moment. validation_*: None without a validation split. lr: that of the last
-    step. seconds: time of the training steps; data_seconds: the part of it that was spent waiting for batches.
+    step. loss_scale, skipped_steps: of fp16, at its end and in the run so far; else None. seconds: time of the training
+    steps; data_seconds: the part of it that was spent waiting for batches.
     """
 
     epoch: int
@@ -63,6 +65,8 @@ class EpochRow(TypedDict):
     validation_loss: float | None
     validation_accuracy: float | None
     lr: float
+    loss_scale: float | None
+    skipped_steps: int | None
     images_per_second: float
     seconds: float
     data_seconds: float

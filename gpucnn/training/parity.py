@@ -85,7 +85,7 @@ def parity(ours: Side, theirs: Side, steps: int) -> Parity:
     if steps < 1:
         raise ArgumentError(f"steps (={steps}) must be at least 1")
     experiment, trainer = theirs.experiment, theirs.trainer
-    dtype, layers = np.dtype(experiment.precision), leaves(trainer.model).values()
+    dtype, layers = experiment.dtype, leaves(trainer.model).values()
     losses: list[Losses] = []
     rows: list[Row] = []
     computed: dict[str, Computed] = {}
@@ -113,7 +113,7 @@ def _layers(ours: Side, theirs: Side, x: Array, labels: Array) -> tuple[dict[str
 
 
 def _row(path: str, actual: Computed, expected: Computed, trainer: Trainer, images: int) -> Row:
-    layers, dtype = leaves(trainer.model), trainer.model.dtype
+    layers = leaves(trainer.model)
     counts = terms(layers[path], images) if path in layers else (images, 1.0, 1.0)
     passes = dict(zip((FORWARD, DATA), counts, strict=False))
     values = expected.values
@@ -121,7 +121,7 @@ def _row(path: str, actual: Computed, expected: Computed, trainer: Trainer, imag
     compared = []
     for key, wanted in values.items():
         error = relative_error(actual.values.get(key, np.zeros(0)), wanted, largest if is_parameter(key) else 0.0)
-        compared.append(Compared(key, error, limit(dtype, passes.get(key, counts[2]))))
+        compared.append(Compared(key, error, limit(wanted.dtype, passes.get(key, counts[2]))))
     return Row(path, tuple(compared), actual.forward, actual.backward)
 
 

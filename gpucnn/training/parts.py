@@ -30,7 +30,7 @@ def build_model(experiment: Experiment, input_shape: Shape, device: Device) -> M
         [spec.build() for spec in experiment.model],
         input_shape,
         seed=experiment.seed,
-        dtype=np.dtype(experiment.precision),
+        dtype=experiment.dtype,
         device=device,
     )
 
@@ -123,7 +123,7 @@ class ExperimentData:
             "augment": augment,
             "normalize": self.normalize,
             "device": self._device,
-            "dtype": np.dtype(self._experiment.precision),
+            "dtype": self._experiment.dtype,
             "shuffle": shuffle,
             "workers": self._settings.workers,
         }

@@ -19,8 +19,8 @@ import numpy as np
 
 from gpucnn.backend import Array
 from gpucnn.errors import ArgumentError
+from gpucnn.files import write_atomically
 from gpucnn.problems import printable
-from gpucnn.training.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

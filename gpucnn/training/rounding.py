@@ -5,7 +5,8 @@ go both ways, so that together they grow like sqrt(n) (N. Higham and T. Mary, "A
 rounding error analysis", SIAM J. Sci. Comput. 41, 2019); terms of both signs, of which a layer's sums consist, grow
 like sqrt(n) too. What is left, relative to the largest number of an array, is eps sqrt(n) times a constant near 1;
 `SAFETY` covers both sides, the extremes of an array, and the few more roundings of norms and activations. In float64
-a difference may be as large as `FLOAT64` in any case, which no mistake that matters stays below.
+a difference may be as large as `FLOAT64` in any case, which no mistake that matters stays below. What is stored in a
+half is summed in float32 and rounded once, so that two of its neighbours may stand for the same sum: one eps more.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn.backend import Array
+from gpucnn.halves import EPS, accumulator
 from gpucnn.layers.base import Layer
 
 SAFETY = 16.0
@@ -27,11 +29,13 @@ SHARE = 0.01
 def limit(dtype: Any, terms: float, times: float = 1.0) -> float:
     """Return the largest relative difference that sums of so many terms explain, `times` over.
 
-    >>> f"{limit(np.float32, 576):.1e}", limit(np.float64, 576)
-    ('4.6e-05', 1e-10)
+    >>> f"{limit(np.float32, 576):.1e}", f"{limit(np.float16, 576):.1e}", limit(np.float64, 576)
+    ('4.6e-05', '1.0e-03', 1e-10)
     """
-    derived = times * SAFETY * float(np.finfo(dtype).eps) * math.sqrt(max(1.0, terms))
-    return max(derived, FLOAT64) if np.dtype(dtype) == np.float64 else derived
+    dtype = np.dtype(dtype)
+    summed = accumulator(dtype)
+    derived = times * (SAFETY * float(np.finfo(summed).eps) * math.sqrt(max(1.0, terms)) + EPS.get(dtype.name, 0.0))
+    return max(derived, FLOAT64) if summed == np.float64 else derived
 
 
 def terms(layer: Layer, images: int) -> tuple[float, float, float]:
@@ -61,8 +65,8 @@ def relative_error(actual: Array, expected: Array, scale: float = 0.0) -> float:
     if not expected.size:
         return 0.0
     with np.errstate(all="ignore"):
-        difference = float(np.abs(np.subtract(actual, expected, dtype=np.float64)).max())
-        largest = max(float(np.abs(expected).max()), SHARE * scale)
+        wanted = expected.astype(np.float64)
+        difference, largest = float(np.abs(actual - wanted).max()), max(float(np.abs(wanted).max()), SHARE * scale)
     if not math.isfinite(difference) or not math.isfinite(largest):
         return math.inf
     return 0.0 if difference == 0 else difference / largest if largest else math.inf

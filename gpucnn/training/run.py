@@ -13,17 +13,20 @@ from pydantic import ValidationError
 from gpucnn.backend import Array, Device, to_numpy
 from gpucnn.config import Experiment
 from gpucnn.config.implementations import computing
+from gpucnn.cuda import plans
 from gpucnn.data.normalize import Normalize, scaled
 from gpucnn.errors import ArgumentError, CheckpointError, RunError
+from gpucnn.files import read_json
+from gpucnn.halves import accumulator
 from gpucnn.losses.base import Loss
 from gpucnn.model import Model
 from gpucnn.training.checkpoint import Checkpoint, Progress
 from gpucnn.training.evaluate import Evaluation, evaluate
-from gpucnn.training.files import read_json
 from gpucnn.training.images import as_images
 from gpucnn.training.metrics import read_lines
 from gpucnn.training.parts import ExperimentData, build_model
 from gpucnn.training.run_folder import latest
+from gpucnn.tuning.choices import Choices, choices
 
 
 def load(path: str | os.PathLike[str], *, device: str | None = None) -> Run:
@@ -103,19 +106,19 @@ class Run:
         return [row for row in read_lines(self.path / "metrics.jsonl") if row["kind"] == "epoch"]
 
     def predict(self, x: Any) -> Array:
-        """Return the probability of each class for each image: (N, classes), in the run's precision, rows sum to 1.
+        """Return the probability of each class for each image: (N, classes), float32 or float64, rows sum to 1.
 
         x: raw images, normalised in here: (N, H, W, C), or one image (H, W, C), which gives one row; without C
         where there is one channel. Values as in the training data, see `gpucnn.training.images.as_images`.
         Raises ShapeError or ArgumentError where they are not.
         """
         images = as_images(x, self.checkpoint.input_shape, self.checkpoint.image_dtype)
-        size, dtype = self._part or self.config.data.batch_size, np.dtype(self.config.precision)
-        rows = [np.empty((0, len(self.classes)), dtype)]
+        size, dtype = self._part or self.config.data.batch_size, self.config.dtype
+        rows = [np.empty((0, len(self.classes)), accumulator(dtype))]
         for start in range(0, len(images), size):
             batch = images[start : start + size]
             ready = self._normalize.apply(batch, dtype) if self._normalize else scaled(batch, dtype)
-            with computing(self.config):
+            with computing(self.config), plans.using(self._choices):
                 scores, _ = self.model.forward(self.device.asarray(ready))
                 rows.append(to_numpy(self.loss.probabilities(scores)))
         return np.concatenate(rows)
@@ -128,7 +131,7 @@ class Run:
         loader = ExperimentData(self.config, self.device, self.checkpoint).evaluation(split)
         if loader is None:
             raise ArgumentError(f"split (={split!r}): the data set of this run has no such images")
-        with computing(self.config):
+        with computing(self.config), plans.using(self._choices):
             return evaluate(self.model, self.loss, loader, part=self._part)
 
     @property
@@ -136,6 +139,11 @@ class Run:
         """The images computed at a time, where the config says how many."""
         micro_batch = self.config.training.micro_batch
         return micro_batch if isinstance(micro_batch, int) else None
+
+    @cached_property
+    def _choices(self) -> Choices:
+        """By what a GPU computes each task: as in training, what was computed there."""
+        return choices(self.config.plans, self.device, self.checkpoint.plans)
 
     @cached_property
     def _normalize(self) -> Normalize | None:

@@ -1,6 +1,7 @@
 """The folder of one run, which tells all about it. Each file is whole or not there, after a crash at any moment.
 
     config.yaml        the experiment, every default written out
+    plans.json         by which kernels a GPU computed each pass; none of a run on the CPU
     environment.json   one entry for each process that worked on the run: versions, machine, threads, device
     metrics.jsonl      every epoch and every tenth step, one JSON object a line
     results.csv        every epoch, as a table
@@ -23,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from gpucnn.errors import CheckpointError, RunError
+from gpucnn.files import TEMPORARY, write_atomically
 from gpucnn.training.checkpoint import Checkpoint
-from gpucnn.training.files import TEMPORARY, write_atomically
 from gpucnn.training.lock import Lock
 
 RUNS = Path("runs")
@@ -110,6 +111,8 @@ class RunFolder:
         path = checkpoints(self.path) / f"{name or f'step-{checkpoint.progress.step:08d}'}.safetensors"
         path.parent.mkdir(exist_ok=True)
         checkpoint.write(path)
+        if checkpoint.plans:
+            self.write_json("plans.json", checkpoint.plans)
         for old in by_step(self.path)[_KEPT:]:
             old.unlink(missing_ok=True)
         return path

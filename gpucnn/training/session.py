@@ -10,7 +10,7 @@ from typing import Any
 from gpucnn.backend import Device
 from gpucnn.config import Experiment, to_yaml
 from gpucnn.config import load as load_config
-from gpucnn.config.implementations import by_what, computing
+from gpucnn.config.implementations import by_what, computing, stored_as
 from gpucnn.errors import ArgumentError
 from gpucnn.resources import find_config
 from gpucnn.training.checkpoint import Checkpoint
@@ -110,6 +110,8 @@ def _info(trainer: Trainer, path: Path) -> RunInfo:
         "name": trainer.experiment.name,
         "device": str(trainer.device),
         "by": by_what(trainer.experiment, trainer.device),
+        "precision": stored_as(trainer.experiment, trainer.device)
+        + (f", {trainer.scaling}" if trainer.scaling else ""),
         "layers": sum(not layer.children() for layer in trainer.model.layers.walk()),
         "parameters": sum(p.value.size for p in trainer.model.params.values()),
         "train_images": trainer.batches.images,

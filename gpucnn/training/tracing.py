@@ -66,7 +66,8 @@ def stir(model: Model, seed: int) -> None:
     for name, parameter in model.params.items():
         if not parameter.decay:
             numbers = Stream(seed, f"parity.{name}").uniform(parameter.value.shape)
-            parameter.value += model.device.asarray((2 * numbers - 1) * _STIR, model.dtype)
+            parameter.value += model.device.asarray((2 * numbers - 1) * _STIR, parameter.value.dtype)
+    model.refresh()
 
 
 def feed(model: Model, loss: Loss, x: Array, labels: Array, step: Step) -> tuple[dict[str, Fed], Array]:

@@ -6,15 +6,19 @@ arrays; one that is restored from a checkpoint goes on as if it had never stoppe
 
 from __future__ import annotations
 
+import functools
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
 from gpucnn.backend import Array, Device, to_numpy
 from gpucnn.config.experiment import Experiment
+from gpucnn.cuda import plans
 from gpucnn.data.loader import Loader
 from gpucnn.errors import NonFiniteError
 from gpucnn.random import Step
@@ -28,8 +32,24 @@ from gpucnn.training.observer import Observer
 from gpucnn.training.parts import ExperimentData, build_model
 from gpucnn.training.resume import restore_state
 from gpucnn.training.run_folder import RunFolder
+from gpucnn.training.scaling import LossScale
 from gpucnn.training.signals import Interrupted, Interrupts
 from gpucnn.training.stopping import improves, stops
+from gpucnn.tuning.choices import choices
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _by_its_plans(method: Callable[Concatenate[Trainer, P], R]) -> Callable[Concatenate[Trainer, P], R]:
+    """Make a trainer's method compute by the plans that the run keeps to."""
+
+    @functools.wraps(method)
+    def computing(trainer: Trainer, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with plans.using(trainer.choices):
+            return method(trainer, *args, **kwargs)
+
+    return computing
 
 
 class Trainer:
@@ -44,17 +64,23 @@ class Trainer:
         self.loss, self.schedule = experiment.loss.build(), experiment.schedule.build()
         self.loss.check(self.model.output_shape, len(self.data.info.classes))
         micro_batch = experiment.training.micro_batch
-        self.gradients = Gradients(self.model, self.loss, micro_batch, lambda text: self.observer.message(text))
+        self.gradients = Gradients(self.model, self.loss, micro_batch, self._tell)
         self.optimizer = experiment.optimizer.build()
         self.optimizer.build(self.model.params)
+        self.scaling = LossScale(device) if experiment.precision == "fp16" else None
         self.progress = Progress()
+        self.observer = Observer()
+        self.choices = choices(experiment.plans, device, restored.plans if restored else {}, self._tell)
         self._saved: tuple[int, int] | None = None  # the moment (step, epoch) of the last checkpoint written
         self._path = Path()
         if restored:
             self.model.load(restored.weights)
             restore_state(self.optimizer, restored.optimizer, device)
+            if self.scaling:
+                self.scaling.load(restored.scaling)
             self.progress = replace(restored.progress)
 
+    @_by_its_plans
     def fit(self, folder: RunFolder, metrics: Metrics, observer: Observer, interrupts: Interrupts) -> None:
         """Train to the last epoch, or until early stopping.
 
@@ -91,16 +117,20 @@ class Trainer:
             self.interrupts.check()
             started = time.perf_counter()
 
+    @_by_its_plans
     def step(self, x: Array, labels: Array, lr: float) -> tuple[float, int]:
         """Update the weights by one batch; return its loss and how many of its images were classified right."""
         step = Step(self.experiment.seed, self.progress.step)
         statistics = {path: array.copy() for path, array in self.model.state.items()}
-        value, correct = self.gradients.compute(x, labels, step)
+        value, correct = self.gradients.compute(x, labels, step, self.scaling.scale if self.scaling else None)
         if not math.isfinite(value):
             raise self._diverged(f"the loss is {value}", x, step, statistics)
-        if not all_finite(gradients(self.model.params).values()):
+        if self.scaling.lost(step.index) if self.scaling else not all_finite(gradients(self.model.params).values()):
             raise self._diverged("a gradient is not finite", x, step, statistics)
-        self.optimizer.update(self.model.params, lr=lr, step=step.index)
+        if self.scaling:
+            self.scaling.update(self.optimizer, self.model.params, lr=lr, step=step.index)
+        else:
+            self.optimizer.update(self.model.params, lr=lr, step=step.index)
         return value, correct
 
     def finish_epoch(self) -> None:
@@ -109,7 +139,7 @@ class Trainer:
         found = None
         if self.validation:
             found = self.evaluate(self.validation)
-        row = epoch_row(p, self.learning_rate(p.step - 1), found)
+        row = epoch_row(p, self.learning_rate(p.step - 1), found, self.scaling)
         improved = found is not None and improves(found, p, training.early_stopping)
         p.next_epoch()
         self.metrics.add("epoch", row)
@@ -120,7 +150,10 @@ class Trainer:
         if isinstance(training.checkpoint_every, int) and p.epoch % training.checkpoint_every == 0:
             self.save()
         self.observer.epoch_finished(row)
+        if self.scaling and (news := self.scaling.news()):
+            self.observer.message(news)
 
+    @_by_its_plans
     def evaluate(self, loader: Loader) -> Evaluation:
         """Return how well the network does now on the images of a loader."""
         return evaluate(self.model, self.loss, loader, part=self.gradients.part, between=self.interrupts.check)
@@ -141,6 +174,7 @@ class Trainer:
         return Checkpoint(
             weights=self.model.arrays(),
             optimizer={key: to_numpy(array) for key, array in self.optimizer.state.items()},
+            scaling=self.scaling.arrays() if self.scaling else {},
             progress=replace(self.progress),
             config=self.experiment.dump(),
             classes=self.data.info.classes,
@@ -148,6 +182,7 @@ class Trainer:
             image_dtype=self.data.image_dtype,
             normalize=self.data.normalize.dump() if self.data.normalize else None,
             versions=versions(),
+            plans=dict(self.choices.used),
         )
 
     def save(self) -> Path:
@@ -157,6 +192,9 @@ class Trainer:
             self.metrics.sync()
             self._path, self._saved = self.folder.save(self.checkpoint()), moment
         return self._path
+
+    def _tell(self, text: str) -> None:
+        self.observer.message(text)
 
     def _diverged(self, what: str, x: Array, step: Step, statistics: dict[str, Array]) -> NonFiniteError:
         """Return the error that says where it began, with the model as it was before this step's forward pass."""

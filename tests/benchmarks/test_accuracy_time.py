@@ -18,7 +18,8 @@ TINY = ["model=[flatten, {dense: 10}]", "data.augment=[]", "data.validation=0", 
 
 def test_the_first_look_that_reaches_the_target_counts_with_the_set_up():
     looks = [(10, 1.0, 0.5), (20, 2.0, 0.9), (30, 3.0, 0.8), (40, 4.0, 0.95)]
-    assert Race(0.25, looks, target=0.9).seconds == 2.25
+    found = Race(0.25, looks, target=0.9)
+    assert (found.seconds, found.training_seconds) == (2.25, 2.0)
     assert Race(0.25, looks, target=0.96).seconds is None
     assert (Race(0.25, looks, target=0.96).best, Race(0.25, looks, target=0.96).steps) == (0.95, 40)
 
@@ -54,6 +55,45 @@ def test_looking_is_not_counted(monkeypatch):
     monkeypatch.setattr(race.Trainer, "step", slow_step)
     found = race.race("digits", [*TINY, "training.epochs=1"], target=1.0, every=5)
     assert [(step, seconds) for step, seconds, _ in found.looks] == [(5, 5.0), (10, 10.0), (12, 12.0)]
+
+
+def test_a_device_is_waited_for_and_warming_up_is_not_counted(monkeypatch):
+    """A device that takes 5 s for a step and 7 s to make a network, and calls that return at once."""
+    now, waiting, made = [0.0], [0.0], []
+    step, init = race.Trainer.step, race.Trainer.__init__
+
+    def asked(seconds, call):
+        waiting[0] += seconds
+        return call
+
+    def synchronize(device):
+        now[0], waiting[0] = now[0] + waiting[0], 0.0
+
+    monkeypatch.setattr(race, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(race, "synchronize", synchronize)
+    monkeypatch.setattr(race.Trainer, "__init__", lambda self, *a: (made.append(a[1]), asked(7, init)(self, *a))[1])
+    monkeypatch.setattr(race.Trainer, "step", lambda *a: asked(5, step)(*a))
+    settings = [*TINY, "training.epochs=1"]
+    found = race.race("digits", settings, target=1.0, every=6, device=race.CPU, warm_up=2)
+    assert made == [race.CPU, race.CPU]
+    assert (found.setup_seconds, found.looks[0][:2], found.looks[-1][:2]) == (7.0, (6, 30.0), (12, 60.0))
+
+
+def test_a_gpu_is_raced_as_it_trains_with_looks_after_epochs(monkeypatch):
+    """On the CPU: the trainer's own loop, with a look after each epoch until it will do."""
+    looked = []
+
+    def as_trained(trainer, look):
+        looked.append(look)
+        return train(trainer, look)
+
+    train = race.as_trained
+    monkeypatch.setattr(race, "_by_steps", lambda trainer, look, every: as_trained(trainer, look))
+    found = race.race("digits", [*TINY, "training.epochs=3"], target=1.0, every=None)
+    assert [step for step, _, _ in found.looks] == [12, 24, 36]
+    assert found.best > 0.5
+    assert len(race.race("digits", [*TINY, "training.epochs=3"], target=0.1, every=None).looks) == 1
+    assert len(looked) == 2
 
 
 def test_without_test_images_there_is_nothing_to_look_at(monkeypatch):

@@ -32,6 +32,9 @@ POOLS = [
 ]
 ROWS = ["flatten", {"dropout": 0.0}, {"dense": 7}, "relu", "batch_norm", {"dense": 3}]
 GLOBAL = ["global_avg_pool2d", {"dense": 3}]
+SMOOTH = [{"conv2d": {"out_channels": 4, "kernel_size": 2}}, "gelu", {"max_pool2d": 2}, "silu", {"max_pool2d": 4}]
+FIXED = [*SMOOTH, "flatten", {"dense": 5}, "tanh", {"dense": 3}, {"scale": {"initial": 0.1111, "learned": False}}]
+NETWORKS = {"rows": [*IMAGES, *POOLS, *ROWS], "global": [*IMAGES, *GLOBAL], "fixed": FIXED}
 
 
 def experiment(model: list[Any], optimizer: Any = "adamw", loss: Any = "cross_entropy") -> Any:
@@ -61,7 +64,9 @@ def contenders(settings: Any, *, channels_last: bool) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-@pytest.mark.parametrize("model", [[*IMAGES, *POOLS, *ROWS], [*IMAGES, *GLOBAL]], ids=["rows", "global"])
+@pytest.mark.parametrize(
+    "model", [[*IMAGES, *POOLS, *ROWS], [*IMAGES, *GLOBAL], FIXED], ids=["rows", "global", "smooth"]
+)
 def test_scores_and_gradients_agree(torch, model, channels_last):
     """Those of a step, with the statistics of the batch; then scores with running statistics."""
     loss = {"cross_entropy": {"label_smoothing": 0.1, "class_weights": [1.0, 2.0, 3.0]}}
@@ -101,6 +106,33 @@ def test_updates_agree(torch, optimizer):
         np.testing.assert_allclose(change, ours.model.arrays()[name] - before[name], rtol=1e-6, err_msg=name)
 
 
+@pytest.mark.parametrize(
+    "network",
+    [
+        "LeNet",
+        "airbench-like",
+        pytest.param("ResNet-18", marks=pytest.mark.exhaustive),
+        pytest.param("ResNet-50", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_networks_that_are_timed_on_a_gpu_agree(torch, network):
+    """Scores, and the gradients of a step over a few images; of the large ones, of small images."""
+    from benchmarks.gpu.networks import Case
+
+    size, classes = {"LeNet": 28, "airbench-like": 32}.get(network, 33), 1000 if network == "ResNet-50" else 10
+    images = {"size": size, "channels": 1 if network == "LeNet" else 3, "classes": classes}
+    settings = Case(network, "float64").experiment().dump()
+    settings["data"] |= {"dataset": {"synthetic": images}, "batch_size": 3, "augment": [], "validation": 0}
+    ours, theirs = contenders(load(settings), channels_last=True)
+    np.testing.assert_allclose(theirs.scores(), ours.scores(), rtol=1e-9, atol=1e-9)
+    ours.step()
+    theirs.step()
+    for name, weight in theirs.weights.items():
+        grad = ours.model.params[name].grad
+        difference = np.abs(weight.ours(weight.tensor.grad.numpy()) - grad).max()
+        assert difference <= 1e-7 * np.abs(grad).max() > 0, name
+
+
 def test_networks_of_the_shipped_configs_convert(torch):
     from benchmarks.contest import contenders
     from gpucnn.resources import find_config
@@ -117,7 +149,8 @@ def test_networks_of_the_shipped_configs_convert(torch):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model": ["tanh", *GLOBAL]}, "layer 0.tanh: there is no tanh"),
+        ({"model": ["elu", *GLOBAL]}, "layer 0.elu: there is no elu"),
+        ({"model": ["scale", *GLOBAL]}, "scale that is learned"),
         ({"model": ["flatten", "batch_norm", {"dense": 3}]}, "batch_norm after flatten"),
         ({"model": [POOLS[0] | {"avg_pool2d": {"padding": "same", "count_include_pad": False}}, *GLOBAL]}, "uneven"),
         ({"model": GLOBAL, "loss": "mse"}, "loss: there is no mse"),

@@ -219,7 +219,7 @@ def elementwise_calls() -> Iterator[Call]:
     for shape in [(1,), (257,), (3, 7, 5, 11)]:
         (x,) = numbers(shape)
         yield Call("dropout", str(shape), (x, 0.3, Stream(2**40 + 5, "3.dropout", 41)))
-    yield Call("dropout_backward", "", (dy, ops.dropout(dy, 0.3, Stream(0, "mask"))[1]))
+    yield Call("dropout_backward", "", (dy, ops.dropout(dy, 0.3, Stream(0, "mask"))[1], 0.3))
     bad = np.array([1.0, np.nan, np.inf, -np.inf, 2.0] * 101)
     yield Call("count_nonfinite", "303 in two arrays", (bad, np.zeros((3, 5))))
     yield Call("count_nonfinite", "none", (np.full(1000, 1e38),))

@@ -59,6 +59,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "concat": [
         {"branches": [[{"conv2d": {"out_channels": 3, "padding": "same"}}], [{"dropout": 0.3}], ["tanh", "softplus"]]}
     ],
+    "scale": [{"initial": 0.5, "learned": False}],
     "sequential": [{"layers": BRANCH, "repeat": 3}],
 }
 

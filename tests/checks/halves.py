@@ -7,20 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from checks.arrays import numbers
+from checks.arrays import assert_near, numbers
+from gpucnn.halves import named
 
 
 @dataclass(frozen=True)
 class Half:
-    """A half precision. dtype: what its arrays are in NumPy. unit: half the distance of 1 and the next number.
-
-    smallest: the first number above 0.
-    """
+    """A half precision. unit: half the distance of 1 and the next number. smallest: the first number above 0."""
 
     name: str
-    dtype: Any
     unit: float
     smallest: float
+
+    @property
+    def dtype(self) -> Any:
+        """What its arrays are in NumPy."""
+        return named(self.name)
 
     def numbers(self, seed: int, *shapes: tuple[int, ...]) -> list[np.ndarray]:
         """Return an array of standard normal numbers of each shape, all of which this precision can hold."""
@@ -30,23 +32,25 @@ class Half:
         """Return numbers as they are stored."""
         if self.name == "float16":
             return x.astype(np.float16)
-        return (to_bfloat16(x.astype(np.float32)).astype(np.uint32) << 16).view(np.float32)
+        return to_bfloat16(x.astype(np.float32)).view(self.dtype)
 
     def every(self) -> np.ndarray:
         """Return everything that 16 bits can be, infinities and NaNs as well."""
-        if self.name == "float16":
-            return np.arange(2**16, dtype=np.uint16).view(np.float16)
-        return (np.arange(2**16, dtype=np.uint32) << 16).view(np.float32)
+        return np.arange(2**16, dtype=np.uint16).view(self.dtype)
 
-    def assert_near(self, actual: np.ndarray, expected: np.ndarray, size: Any, roundings: float) -> None:
+    def assert_near(
+        self, actual: np.ndarray, expected: np.ndarray, size: Any, roundings: float, *, stored: bool = True
+    ) -> None:
         """Fail unless `actual` is what one rounding of a sum in float32 makes of the oracle's `expected`.
 
         size, roundings: as in `checks.arrays.assert_near`, of the sum. What is stored differs from it by `unit` times
-        its size, or by half of `smallest`.
+        its size, or by half of `smallest`; gradients of parameters are not stored as halves but stay float32.
         """
+        if not stored:
+            assert_near(actual, expected, np.float32, size, roundings)
+            return
         assert actual.dtype == self.dtype
         assert actual.shape == np.shape(expected)
-        assert np.array_equal(actual, self.rounded(actual), equal_nan=True), f"not {self.name}"
         summed = roundings * np.finfo(np.float32).eps * np.asarray(size, np.float64)
         allowed = summed + self.unit * (np.abs(expected) + summed) + self.smallest / 2
         error = np.abs(np.float64(actual) - expected)
@@ -56,10 +60,9 @@ class Half:
 
 
 HALVES = {
-    "float16": Half("float16", np.float16, 2.0**-11, 2.0**-24),
-    "bfloat16": Half("bfloat16", np.float32, 2.0**-8, 2.0**-133),
+    "float16": Half("float16", 2.0**-11, 2.0**-24),
+    "bfloat16": Half("bfloat16", 2.0**-8, 2.0**-133),
 }
-"""NumPy has no bfloat16: its arrays are float32 that hold nothing else."""
 
 
 def to_bfloat16(x: np.ndarray) -> np.ndarray:

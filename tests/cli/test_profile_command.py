@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from checks.tasks import task as task_of_tests
 
 from gpucnn.cli import main
 from gpucnn.cli.profile import as_text
 from gpucnn.config import load
+from gpucnn.cuda.plans import Plan
+from gpucnn.dispatch import Decision
 from gpucnn.profiling import peaks
 from gpucnn.profiling.peaks import Peaks
 from gpucnn.profiling.profile import Profile, Row
 from gpucnn.profiling.seams import Part
 from gpucnn.profiling.work import Work
 from gpucnn.resources import find_config
+from gpucnn.tuning.choices import RunnerUp
 
 DIGITS = ["digits", "--device", "cpu", "--steps", "2"]
 PEAKS = Peaks(flops=100e9, bytes=10e9)
@@ -42,6 +46,7 @@ def test_the_table_names_every_layer_and_what_remains(capsys: pytest.CaptureFixt
     layers = [f"model[{i}].{spec.name}" for i, spec in enumerate(load(find_config("digits")).model)]
     assert named == ["data", *layers, "loss", "optimizer", "rest", "jitter", "step"]
     assert table[-1].split()[-4:] == ["%", "-", "-", "-"]
+    assert all(line.endswith("  -") for line in table[:-3]), "no runner-up on the CPU: nobody knows how fast it were"
     assert "100.0 %" in table[-1]
     assert next(line.split()[:2] for line in table if line.startswith(" ")) == ["backward", "weight"]
     assert "most expensive:" in lines
@@ -104,23 +109,23 @@ def test_figures_stand_in_their_columns() -> None:
     lines = shown(0.01, outer, conv, again)
     assert lines[1] == "peaks, measured: 100 GFLOP/s (a large product), 10.0 GB/s (a large copy)"
     assert lines[3:10] == [
-        "layer               pass               ms  spread    share  GFLOP/s  GB/s  roofline  computed by",
-        "model[0].residual   forward         0.100     0 %    1.0 %        -     -         -  -",
-        "  layers[0].conv2d  forward         2.000    25 %   20.0 %     25.0   4.0    40.0 %  -",
-        "                    backward data   1.000     0 %   10.0 %    250.0   8.0   250.0 %  -",
+        "layer               pass               ms  spread    share  GFLOP/s  GB/s  roofline  computed by  runner-up",
+        "model[0].residual   forward         0.100     0 %    1.0 %        -     -         -  -            -",
+        "  layers[0].conv2d  forward         2.000    25 %   20.0 %     25.0   4.0    40.0 %  -            -",
+        "                    backward data   1.000     0 %   10.0 %    250.0   8.0   250.0 %  -            -",
         "rest                                6.900     7 %   69.0 %        -     -         -",
         "jitter                              0.000       -    0.0 %        -     -         -",
         "step                               10.000     0 %  100.0 %        -     -         -",
     ]
     assert any(line.startswith("Above 100 %: operands that stay in a cache") for line in lines)
-    assert not any(line.startswith("Much jitter") for line in lines)
+    assert not any(line.startswith(("Much jitter", "runner-up:")) for line in lines)
 
 
 def test_a_layer_without_a_time_of_its_own_is_listed() -> None:
     norm = Row(Part("0.batch_norm", "forward"), (0.001,) * 3, Work(1000, 1000))
     lines = shown(0.002, norm, Row(Part("1.relu", "with another"), (0.0,) * 3, Work()))
-    assert lines[5].split() == ["model[1].relu", "with", "another", "0.000", "-", "0.0", "%", "-", "-", "-", "-"]
-    assert lines[3].rstrip().endswith("computed by")
+    assert lines[5].split() == ["model[1].relu", "with", "another", "0.000", "-", "0.0", "%", *"-----"]
+    assert lines[3].rstrip().endswith("computed by  runner-up")
 
 
 def test_short_steps_are_told_in_microseconds_and_much_jitter_is_told() -> None:
@@ -152,9 +157,25 @@ def test_on_a_gpu_the_time_that_launching_takes_is_told() -> None:
         "%",
         "-:",
         "relu",
+        "-",
     ]
     (told,) = [line for line in lines if line.startswith("The parts keep")]
     assert told.startswith("The parts keep the GPU busy for 1.000 ms of the step's 4.000 ms (25.0 %); Python takes 3.0")
+
+
+def test_plans_are_told_with_what_is_best_beside_them() -> None:
+    """Each once, though a pass may have several; by estimate where nothing was measured."""
+    task = task_of_tests("forward", (1, 5, 5, 8), (16, 3, 3, 8))
+    chosen = [(task, Plan.of("tiled", m=64, n=64)), (task, Plan.of("plain", pieces=2))]
+    work = Work(1000, 1000, [Decision("dense", "gpucnn.cuda")], ["conv2d_forward_64", "add_parts"], chosen)
+    measured, estimated = RunnerUp("plain", 1.25, True), RunnerUp("tiled 64x64", 3.0, False)
+    row = Row(Part("0.dense", "backward"), (0.001,) * 3, work, 0.001, (measured, estimated))
+    assert row.computed_by == "gpucnn.cuda: tiled 64x64, plain pieces=2 (conv2d_forward_64, add_parts)"
+    assert row.runner_up == "plain, 1.25x; tiled 64x64, 3.00x by estimate"
+    assert Row(row.part, row.times, work, 0.001, (None, measured)).runner_up == "plain, 1.25x"
+    lines = shown(0.004, row, device="cuda:0", threads=None)
+    assert lines[4].endswith(f"{row.computed_by}  {row.runner_up}")
+    assert any(line.startswith("runner-up: the next best plan") for line in lines)
 
 
 def test_a_terminal_shows_what_is_being_measured(

@@ -18,6 +18,7 @@ INFO = {
     "name": "digits",
     "device": "cpu",
     "by": "3 threads, numba 0.68.0",
+    "precision": "",
     "layers": 9,
     "parameters": 21_322,
     "train_images": 1_347,

@@ -129,8 +129,11 @@ training: {epochs: 0, early_stopping: {patience: 2}}
         ({"x": "seed: 1e3"}, "9:1: seed: must be a whole number; got 1000.0"),
         ({"x": "seed: '7'"}, "9:1: seed: must be a whole number; got '7'; did you mean 7?"),
         ({"x": "device: gpu"}, "9:1: device: must be auto, cpu, cuda or cuda:N; got 'gpu'"),
-        ({"x": "precision: 32"}, "9:1: precision: must be 'float32' or 'float64'; got 32"),
-        ({"x": "precision: flaot32"}, "9:1: precision: must be 'float32' or 'float64'; got 'flaot32'; did you mean"),
+        ({"x": "precision: 32"}, "9:1: precision: must be 'float32', 'float64', 'tf32', 'bf16' or 'fp16'; got 32"),
+        (
+            {"x": "precision: flaot32"},
+            "9:1: precision: must be 'float32', 'float64', 'tf32', 'bf16' or 'fp16'; got 'flaot32'; did you mean",
+        ),
         (
             {"x": "loss: [mse]"},
             "9:1: loss: must be one loss: a name, or `name: arguments` (known: binary_cross_entropy",

@@ -86,6 +86,7 @@ class Device:
     """The one device there is."""
 
     compute_capability = "90"
+    attributes = types.MappingProxyType({"MultiProcessorCount": 4, "ClockRate": 1_000_000, "L2CacheSize": 2**10})
 
     def __init__(self, index: int = 0) -> None:
         self.id = index
@@ -131,7 +132,13 @@ class Module(types.ModuleType):
         Device=Device,
         Event=Event,
         get_elapsed_time=lambda first, last: 1000 * (last.seconds - first.seconds),
-        runtime=types.SimpleNamespace(getDeviceCount=lambda: 1),
+        runtime=types.SimpleNamespace(
+            getDeviceCount=lambda: 1,
+            getDeviceProperties=lambda index: {"name": b"Stand-in 1"},
+            runtimeGetVersion=lambda: 13000,
+            driverGetVersion=lambda: 13010,
+            memGetInfo=lambda: (FREE, 2 * FREE),
+        ),
     )
     lib = types.SimpleNamespace(
         stride_tricks=types.SimpleNamespace(

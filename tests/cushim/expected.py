@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn import dispatch
+from gpucnn.halves import is_half
 
 
 def reference(operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -23,4 +24,4 @@ def sizes(operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 def is_float(argument: Any) -> bool:
     """Return whether an argument is an array of floats."""
-    return isinstance(argument, np.ndarray) and argument.dtype.kind == "f"
+    return isinstance(argument, np.ndarray) and (argument.dtype.kind == "f" or is_half(argument))

@@ -5,7 +5,7 @@ So a test calls `ops.NAME` and goes through all of it: dispatch, host side, laun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checks.halves import HALVES, Half, to_bfloat16
+from checks.halves import HALVES, Half
 from cushim.build import unavailable
 from cushim.module import Module, Schedule
 
@@ -68,8 +68,10 @@ def modules(builds: Path) -> dict[str, Kernels]:
 
 
 @pytest.fixture(autouse=True)
-def plans_anew() -> None:
+def plans_anew() -> Iterator[None]:
     """Plans are rated once for each task; here, tests change what they depend on."""
+    plans.candidates.cache_clear()
+    yield
     plans.candidates.cache_clear()
 
 
@@ -94,42 +96,10 @@ def on_cpu(request: pytest.FixtureRequest) -> launch.Compiler:
     return lambda kernel, dtype: partial(modules[dtype].get_function(kernel.name), schedule=schedule)
 
 
-@pytest.fixture
-def store_as(on_kernels: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """A function after which NumPy's arrays are stored as this half precision when a kernel is launched."""
-
-    def store(half: str) -> None:
-        if half == "bfloat16":  # NumPy has none: arrays are float32 until a kernel is launched
-            monkeypatch.setitem(launch.compilers, "numpy", storing_bfloat16(launch.compilers["numpy"]))
-
-    return store
-
-
 @pytest.fixture(params=["float16", "bfloat16"])
-def half(request: pytest.FixtureRequest, store_as: Callable[[str], None]) -> Half:
-    """While in use, arrays of `half.dtype` are stored as this half precision."""
-    store_as(request.param)
+def half(request: pytest.FixtureRequest) -> Half:
+    """Each of the half precisions."""
     return HALVES[request.param]
-
-
-def storing_bfloat16(compiler: launch.Compiler) -> launch.Compiler:
-    """Return what launches kernels for bfloat16 where those for float32 are asked for; arrays are rounded for them."""
-
-    def compiled(kernel: Kernel, dtype: str) -> launch.Launcher:
-        assert dtype == "float32"
-        run = compiler(kernel, "bfloat16")
-
-        def launcher(grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...], *, shared_mem: int) -> None:
-            stored = [p.type == "T" and isinstance(a, np.ndarray) for p, a in zip(kernel.parameters, args, strict=True)]
-            given = tuple(to_bfloat16(a) if half else a for a, half in zip(args, stored, strict=True))
-            run(grid, block, given, shared_mem=shared_mem)
-            for parameter, full, bits, half in zip(kernel.parameters, args, given, stored, strict=True):
-                if half and not parameter.const:
-                    full[...] = (bits.astype(np.uint32) << 16).view(np.float32)
-
-        return launcher
-
-    return compiled
 
 
 def on_gpu() -> launch.Compiler:

@@ -74,11 +74,12 @@ def test_dropout_is_the_same_bit_for_bit(dtype, seed, start):
     stream, rate = Stream(seed, "3.dropout", 41), 0.3
     for shape in SHAPES:
         x, dy = numbers(5, shape, shape, dtype=dtype)
-        y, mask = ops.dropout(x, rate, stream, start=start)
-        expected = (stream.uniform(shape, start=start) >= rate) * x.dtype.type(1 / (1 - rate))
-        np.testing.assert_array_equal(mask, expected, strict=True)
-        np.testing.assert_array_equal(y, x * expected, strict=True)
-        np.testing.assert_array_equal(ops.dropout_backward(dy, mask), dy * expected, strict=True)
+        y, kept = ops.dropout(x, rate, stream, start=start)
+        expected = (stream.uniform(shape, start=start) >= rate).astype(np.uint8)
+        factors = expected * x.dtype.type(1 / (1 - rate))
+        np.testing.assert_array_equal(kept, expected, strict=True)
+        np.testing.assert_array_equal(y, x * factors, strict=True)
+        np.testing.assert_array_equal(ops.dropout_backward(dy, kept, rate), dy * factors, strict=True)
 
 
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])

@@ -16,7 +16,9 @@ from cushim.expected import reference, sizes
 
 from gpucnn import ops
 from gpucnn.cuda import launch, sums
+from gpucnn.ops.cast import narrowed, store, widened
 from gpucnn.ops.sums import sum_rows
+from gpucnn.random import Stream
 
 pytestmark = pytest.mark.usefixtures("on_kernels")
 
@@ -29,6 +31,10 @@ EIGHTS = {
 """Where a thread reads eight halves at once, where it must not, and where a sum of halves would be far off."""
 
 
+SUMS = (ops.conv2d_backward_weight, ops.conv2d_backward_bias, ops.dense_backward_weight, ops.dense_backward_bias)
+"""Whose results are gradients of parameters: float32."""
+
+
 @pytest.fixture(params=[("plain", {}), ("tiled", {"m": 64}), ("tiled", {"m": 128})], ids=str)
 def tiles(request) -> Iterator[None]:
     """While in use, products are computed by tiles of one size, or by none."""
@@ -39,7 +45,8 @@ def tiles(request) -> Iterator[None]:
 
 def check(half: Half, operation, *given, roundings: int, **arguments) -> None:
     expected, size = (of(operation, *given, **arguments) for of in (reference, sizes))
-    half.assert_near(operation(*given, **arguments), expected, size, roundings)
+    actual = operation(*given, **arguments)
+    half.assert_near(actual, expected, size, roundings, stored=operation not in SUMS)
 
 
 def check_passes(case: Conv, half: Half, placed=lambda x: x) -> None:
@@ -189,20 +196,40 @@ def test_batch_norm(shape, half, monkeypatch):
 def test_every_half_is_read_exactly(half):
     """What a kernel's sum of one element is: every finite half and both infinities."""
     x = half.every()
-    x = x[~np.isnan(x)]
+    with np.errstate(invalid="ignore"):  # of a NaN that signals
+        x = x[~np.isnan(x)]
     parts = np.full((1, x.size), np.nan, np.float32)
     launch.launch("sum_rows", sums.strips(x.size, 1), x=x[None], parts=parts, rows=1, columns=x.size)
-    np.testing.assert_array_equal(parts[0], x.astype(np.float32))
+    for found in (parts[0], widened(x)):
+        np.testing.assert_array_equal(found, x.astype(np.float32), strict=True)
     assert np.isnan(sum_rows(np.array([[np.nan]], half.dtype)))
 
 
 def test_every_kind_of_float_is_rounded_to_the_nearest_half(half):
-    """What add_parts stores: between any two halves a little less and more than the middle, and the middle itself."""
+    """What is stored: between any two halves a little less and more than the middle, and the middle itself."""
     high = np.arange(2**16, dtype=np.uint32) << 16
     bits = np.concatenate([high | low for low in (0, 1, 0xFFF, 0x1000, 0x1001, 0x3000, 0x7FFF, 0x8000, 0x8001, 0xFFFF)])
-    parts = bits.view(np.float32)
+    x = bits.view(np.float32)
     with np.errstate(over="ignore"):
-        np.testing.assert_array_equal(sums.add_parts(parts[None], parts.shape, half.dtype), half.rounded(parts))
+        stored, expected = narrowed(x, half.dtype), half.rounded(x)
+        np.testing.assert_array_equal(*(array.astype(np.float32) for array in (stored, expected)))
+
+
+def test_many_arrays_are_stored_at_once_times_a_scale(half):
+    x, y = numbers(15, (3, 700), (5,), dtype=np.float32)
+    found = [np.full(array.shape, np.nan, half.dtype) for array in (x, y)]
+    store([x, y], found, np.array([3], np.float32))
+    for array, stored in zip((x, y), found, strict=True):
+        np.testing.assert_array_equal(stored, half.rounded(array * np.float32(3)))
+
+
+def test_dropout(half):
+    stream, rate = Stream(0, "3.dropout", 41), 0.3
+    x, dy = half.numbers(16, (3, 70), (3, 70))
+    y, kept = ops.dropout(x, rate, stream)
+    np.testing.assert_array_equal(kept, stream.uniform(x.shape) >= np.float32(rate))
+    half.assert_near(y, np.float64(x) * kept / (1 - rate), abs(np.float64(x)), roundings=2)
+    half.assert_near(ops.dropout_backward(dy, kept, rate), np.float64(dy) * kept / (1 - rate), abs(dy), roundings=2)
 
 
 def test_instructions_do_what_stands_beside_them():

@@ -27,6 +27,7 @@ from cushim.module import KernelError, Module, Schedule
 from gpucnn import dispatch, ops
 from gpucnn.cuda import launch, plans, sums
 from gpucnn.cuda.sources import kernels, source
+from gpucnn.ops.cast import store, widened
 from gpucnn.ops.finite import count_nonfinite
 from gpucnn.ops.sums import sum_rows
 from gpucnn.ops.update import adagrad_update, adam_update, sgd_update
@@ -113,15 +114,41 @@ def gathered() -> list[Any]:
     return list(ops.gather(images, np.arange(9), indices, frames, *numbers(9, (3,), (3,), dtype="float32")))
 
 
+def dropped() -> list[Any]:
+    y, kept = ops.dropout(SCORES, 0.4, Stream(3, "mutant", 2))
+    return [y, kept, ops.dropout_backward(SCORES, kept, 0.4)]
+
+
 def nonfinite() -> list[Any]:
     """Of a short array and one of several chunks."""
     long = np.repeat([0.0, np.nan, 1.0, np.inf], [2000, 80, 20, 3]).astype(np.float32)
     return [count_nonfinite(np.ones(3, np.float32), long)]
 
 
-def parts_rounded(parts: np.ndarray, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Return parts in a dtype, by the kernel that adds them or, where there is none, by NumPy."""
-    return sums.add_parts(parts, shape, dtype) if "numpy" in launch.compilers else parts[0].astype(dtype)
+def stored() -> list[Any]:
+    """Of a short array and one of several chunks, as halves: their last bits, in which most of rounding shows."""
+    found = [np.full(3, np.nan, np.float16), np.full(RAW.shape, np.nan, np.float16)]
+    store([np.ones(3, np.float32), RAW], found, np.array([0.5], np.float32))
+    return [half.view(np.uint16) % 64 for half in found]
+
+
+BANDED: dict[str, Any] = {"stride": (2, 1), "padding": ((1, 2), (0, 1)), "dilation": (1, 2)}
+BX, BW = numbers(11, (2, 15, 17, 16), (20, 3, 2, 16), dtype="float32")
+BY = numbers(12, ops.conv2d_output_shape(BX.shape, BW.shape, **BANDED), dtype="float32")[0]
+CX, CW, CY = numbers(13, (1, 7, 6, 3), (5, 3, 2, 3), (1, 5, 5, 5), dtype="float32")
+SLID: dict[str, Any] = {"stride": 2, "padding": ((1, 2), (1, 0)), "groups": 2}
+SX, SW = numbers(13, (2, 37, 20, 2), (2, 3, 3, 1), dtype="float32")
+SY = numbers(14, ops.conv2d_output_shape(SX.shape, SW.shape, **SLID), dtype="float32")[0]
+
+
+def by(plan: str, operation: Callable[..., Any], *given: Any, **arguments: Any) -> Run:
+    """Return what computes an operation by a plan."""
+
+    def run() -> list[Any]:
+        with plans.using(lambda task: plans.Plan.read(plan)):
+            return [operation(*given, **arguments)]
+
+    return run
 
 
 def probe() -> list[Any]:
@@ -154,7 +181,6 @@ RUNS: dict[str, Run] = {
     "tiles weight": lambda: [ops.conv2d_backward_weight(F, DU, U.shape, **FOURS)],
     "halves": lambda: [ops.conv2d(HF[:1, :3, :4, 20:], HU[:3], padding=1)],
     "halves by tiles": lambda: [ops.conv2d(HF, HU, **FOURS)],
-    "halves weight": lambda: [ops.conv2d_backward_weight(HF, DU.astype(np.float16), HU.shape, **FOURS)],
     "tiles weight by threes": lambda: [
         ops.conv2d_backward_weight(
             *numbers(9, (1, 6, 5, 3), (1, 5, 5, 17), dtype="float32"), (17, 2, 3, 3), padding=((0, 0), (1, 1))
@@ -163,6 +189,29 @@ RUNS: dict[str, Run] = {
     "depthwise": lambda: [ops.conv2d(X, V, **DEPTHWISE)],
     "depthwise data": lambda: [ops.conv2d_backward_data(DV, V, X.shape, **DEPTHWISE)],
     "depthwise weight": lambda: [ops.conv2d_backward_weight(X, DV, V.shape, **DEPTHWISE)],
+    "band": by("band pixels=4 rows=3 columns=5", ops.conv2d, BX, BW, **BANDED),
+    "band by threes": by("band pixels=8 rows=5 columns=5", ops.conv2d, CX, CW),
+    "band data": by("band pixels=4 rows=4 columns=4", ops.conv2d_backward_data, CY, CW, CX.shape),
+    "band weight": by("band_weight rows=8 columns=16 pieces=1", ops.conv2d_backward_weight, BX, BY, BW.shape, **BANDED),
+    "band weight by threes": by("band_weight rows=2 columns=3 pieces=3", ops.conv2d_backward_weight, CX, CY, CW.shape),
+    "pointwise": by(
+        "pointwise 64x64", ops.conv2d, *numbers(15, (1, 17, 16, 12), (30, 1, 1, 12), dtype="float32"), stride=2
+    ),
+    "pointwise data": by(
+        "pointwise 64x64",
+        ops.conv2d_backward_data,
+        *numbers(16, (1, 7, 11, 20), (20, 1, 1, 5), dtype="float32"),
+        (1, 7, 11, 5),
+    ),
+    "pointwise weight": by(
+        "pointwise 64x64 pieces=3",
+        ops.conv2d_backward_weight,
+        *numbers(17, (1, 7, 11, 9), (1, 7, 11, 20), dtype="float32"),
+        (20, 1, 1, 9),
+    ),
+    "sliding": by("sliding height=10", ops.conv2d, SX, SW, **SLID),
+    "sliding data": by("sliding height=10", ops.conv2d_backward_data, SY, SW, SX.shape, **SLID),
+    "sliding weight": by("sliding height=4 pieces=2", ops.conv2d_backward_weight, SX, SY, SW.shape, **SLID),
     "max pool": max_pool,
     "mean pool": mean_pool,
     "softmax": lambda: [ops.softmax(SCORES), ops.softmax_backward(SCORES, SCORES)],
@@ -172,12 +221,13 @@ RUNS: dict[str, Run] = {
     "batch norm": batch_norm,
     "gelu": lambda: [ops.gelu(X), ops.gelu_backward(X, X, X)],
     "add": lambda: [ops.add(SCORES, SCORES[::-1].copy())],
-    "dropout": lambda: list(ops.dropout(SCORES, 0.4, Stream(3, "mutant", 2))),
+    "dropout": dropped,
     "sgd": lambda: steps(sgd_update, 1, lr=0.1, momentum=0.9, decay=0.1, nesterov=True),
     "adam": lambda: steps(adam_update, 2, lr=0.1, step=3, beta1=0.9, beta2=0.99, eps=0.1, decay=0.1, decoupled=False),
     "adagrad": lambda: steps(adagrad_update, 1, lr=0.1, eps=0.1, decay=0.1),
+    "store": stored,
+    "widen": lambda: [widened(HF)],
     "from the device": from_the_device,
-    "rounding": lambda: [parts_rounded(RAW[None], RAW.shape, np.float16).view(np.uint16) % 64],  # the last bits
     "probe": probe,
     "probe together": probe_together,
     "mma": lambda: on_tensor_cores(ops.conv2d, HM, HN, padding=1),
@@ -219,6 +269,51 @@ class Mutant:
 
 
 MUTANTS = [
+    Mutant("conv2d_band", "h >= 0 && h < sight.height", "h < sight.height", "band"),
+    Mutant("conv2d_band", "band[pixel * t.pitch", "band[pixel * sight.depth", "band"),
+    Mutant("conv2d_band", "n0 + n < outputs ? from.weight(n0 + n, first + k)", "true ? from.weight(n, k)", "band"),
+    Mutant("conv2d_band", "    if (k > 0) __syncthreads();\n", "", "band"),
+    Mutant("conv2d_band", "    __syncthreads();\n    const Acc* own", "    const Acc* own", "band"),
+    Mutant("conv2d_band", "if (first >= apart || m >= count)", "if (m >= count)", "band"),
+    Mutant("conv2d_band", "min(t.rows, sight.rows - row)", "t.rows", "band"),
+    Mutant("conv2d_band", "if (n + e < exist) to[n + e]", "to[n + e]", "band by threes"),
+    Mutant("conv2d_band", "sight.depth % 4 == 0 && aligned<Vector<T, 4>>(image)", "true", "band by threes"),
+    Mutant("conv2d_band", "g.R - 1 - tap.high", "tap.high", "band data"),
+    Mutant("conv2d_band", "(output * g.R * g.S + tap) * g.C", "(output * g.R * g.S + tap) * g.K", "band data"),
+    Mutant("conv2d_band", "(g.S - 1) * g.dilation_w - g.left", "g.left", "band data"),
+    Mutant("conv2d_band_weight", "    __syncthreads();\n    bring_band", "    bring_band", "band weight"),
+    Mutant("conv2d_band_weight", "      if (m > 0) __syncthreads();\n", "", "band weight"),
+    Mutant("conv2d_band_weight", "      __syncthreads();\n      if (lane", "      if (lane", "band weight"),
+    Mutant("conv2d_band_weight", "n < g.K ? Acc(dy[", "true ? Acc(dy[", "band weight"),
+    Mutant("conv2d_band_weight", "l < lanes", "l < lanes - 1", "band weight"),
+    Mutant("conv2d_band_weight", "(blockIdx.y * g.K + n)", "n", "band weight by threes"),
+    Mutant(
+        "conv2d_band_weight", "= neighbours ? own * 4 + i : own + i * quads", "= own * 4 + i", "band weight by threes"
+    ),
+    Mutant(
+        "conv2d_band_weight", "++i) {  // the lanes' sums of one term\n    __syncthreads();", "++i) {", "band weight"
+    ),
+    Mutant("conv2d_pointwise", "out.row * g.stride_h", "out.row", "pointwise"),
+    Mutant("conv2d_pointwise", "m < rows ? pixel", "true ? pixel", "pointwise"),
+    Mutant("conv2d_pointwise", "n < g.K ? w", "true ? w", "pointwise"),
+    Mutant("conv2d_pointwise", "m < rows ? dy", "true ? dy", "pointwise data"),
+    Mutant("conv2d_pointwise", "k < end && column + i < columns", "k < end", "pointwise data"),
+    Mutant("conv2d_pointwise", "m0 + i < rows ? (m0 + i) * g.C", "true ? (m0 + i) * g.C", "pointwise data"),
+    Mutant("conv2d_pointwise", "int(blockIdx.z) * g.K", "0", "pointwise weight"),
+    Mutant("conv2d_pointwise", "k < end &&", "", "pointwise weight"),
+    Mutant("conv2d_depthwise_sliding", "if (own.n >= g.N) return;", "", "sliding"),
+    Mutant("conv2d_depthwise_sliding", "h >= 0 && h < g.H && at", "h < g.H && at", "sliding"),
+    Mutant("conv2d_depthwise_sliding", "done >= own.begin && column", "column", "sliding"),
+    Mutant("conv2d_depthwise_sliding", "min(begin + height, rows)", "begin + height", "sliding"),
+    Mutant("conv2d_depthwise_sliding", "sums[0][q][v] = 0;", "", "sliding"),
+    Mutant("conv2d_depthwise_sliding", "p < low + own.end && h >= 0", "h >= 0", "sliding data"),
+    Mutant("conv2d_depthwise_sliding", "(i - s + AHEAD) % STRIDE == 0", "true", "sliding data"),
+    Mutant("conv2d_depthwise_sliding", "left + i < g.W;", "true;", "sliding data"),
+    Mutant("conv2d_depthwise_sliding", "p < own.end && column", "column", "sliding weight"),
+    Mutant("conv2d_depthwise_sliding", "      __syncthreads();\n      if (lane", "      if (lane", "sliding weight"),
+    Mutant("conv2d_depthwise_sliding", "      __syncthreads();\n    }\n}", "    }\n}", "sliding weight"),
+    Mutant("conv2d_depthwise_sliding", "l < TEAMS", "l < TEAMS - 1", "sliding weight"),
+    Mutant("conv2d_depthwise_sliding", "(blockIdx.y * g.K + channel + v)", "(channel + v)", "sliding weight"),
     Mutant("conv2d", "if (i >= g.N * g.P * g.Q * g.K) return;", "", "conv2d"),
     Mutant("conv2d", "row < 0 || row >= g.H", "row < 0", "conv2d"),
     Mutant("conv2d", "column < 0 || column >= g.W", "column >= g.W", "conv2d"),
@@ -274,9 +369,6 @@ MUTANTS = [
         "halves by tiles",
         "float16",
     ),
-    Mutant(
-        "sums", "sum += parts[j * count + i]", "sum = Acc(T(sum + parts[j * count + i]))", "halves weight", "float16"
-    ),
     Mutant("conv2d_tiled", "whole = aligned<Quad>(out + row)", "whole = true", "tiles by threes"),
     Mutant("conv2d_tiled", "whole && n + 3 < columns", "whole && n < columns", "tiles by threes"),
     Mutant("conv2d_tiled", "bias && n < columns", "bias", "tiles by threes"),
@@ -290,8 +382,12 @@ MUTANTS = [
         "__syncthreads();\n      a.end(as[now ^ 1]), b.end(bs[now ^ 1]);",
         "tiles weight",
     ),
-    Mutant("sums", "rest >> 13 & 1", "0", "rounding", "float16"),
-    Mutant("sums", "rest < 0x38800000u", "rest < 0x38000000u", "rounding", "float16"),
+    Mutant("cast", "rest >> 13 & 1", "0", "store", "float16"),
+    Mutant("cast", "rest < 0x38800000u", "rest < 0x38000000u", "store", "float16"),
+    Mutant("cast", "value[i] * factor", "value[i]", "store", "float16"),
+    Mutant("cast", "stored[chunk.array]", "stored[0]", "store", "float16"),
+    Mutant("cast", "i < chunk.end", "i <= chunk.end", "store", "float16"),
+    Mutant("cast", "if (i < count) y", "y", "widen", "float16"),
     Mutant("probe", "return plain_float_to_float16(x);", "return plain_float_to_float16(x) + 1;", "probe"),
     Mutant("probe", "return plain_float_to_bfloat16(x);", "return __float_as_uint(x) >> 16;", "probe"),
     Mutant("probe", "await_copies();\n  __syncthreads();", "__syncthreads();", "probe"),
@@ -350,6 +446,8 @@ MUTANTS = [
     Mutant("add", "if (i < count) y", "y", "add"),
     Mutant("dropout", "i < 0 || i >= count", "i < 0", "dropout"),
     Mutant("dropout", "drawn.word[j]", "drawn.word[3 - j]", "dropout"),
+    Mutant("dropout", "(kept[i] ? scale : Acc(0)));\n  }", "Acc(kept[i]));\n  }", "dropout"),
+    Mutant("dropout", "if (i < count) dx", "dx", "dropout"),
     Mutant("update", "g + momentum * v", "g + v", "sgd"),
     Mutant("update", "sqrt(s) / root + eps", "sqrt(s + eps) / root", "adam"),
     Mutant("update", "chunk.flag ? decay", "true ? decay", "sgd"),
@@ -389,7 +487,7 @@ MUTANTS = [
         "gather", "int k = changes - 1; k >= 0 && !covered; --k", "int k = 0; k < changes && !covered; ++k", "gather"
     ),
     Mutant("gather", "[n * changes + k]", "[k]", "gather"),
-    Mutant("gather", "shift ? scaled + Acc(shift[channel])", "false ? scaled", "gather"),
+    Mutant("gather", "shift ? scaled + shift[channel]", "false ? scaled", "gather"),
     Mutant("finite", "atomicAdd(total, found)", "*total += found", "finite"),
     Mutant("finite", "i < chunk.end", "i <= chunk.end", "finite"),
     Mutant("finite", "arrays[chunk.array]", "arrays[0]", "finite"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from kernels.test_training_on_kernels import CONFIG
 from gpucnn.backend import Device
 from gpucnn.cli.profile import as_text
 from gpucnn.config import load
-from gpucnn.cuda import launch
+from gpucnn.cuda import launch, plans
+from gpucnn.cuda.families import plain
 from gpucnn.profiling import meters, peaks
 from gpucnn.profiling.measure import profile
 
@@ -25,13 +27,17 @@ def cuda(modules: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return cupy_stand_in.install(monkeypatch, lambda kernel, dtype: modules[dtype].get_function(kernel.name))
 
 
-def test_kernels_and_launches_are_told(cuda: Any) -> None:
+def test_kernels_and_launches_are_told(cuda: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans, "families", lambda: {"plain": plain})
     before = dict(launch.compilers)
     found = profile(load(CONFIG), Device.named("cuda"), 2)
     assert launch.compilers == before
     by = {tuple(row.part): row.computed_by for row in found.rows}
-    assert by["0.conv2d", "forward"] == "gpucnn.cuda: conv2d_forward"
-    assert by["0.conv2d", "backward weight"] == "gpucnn.cuda: conv2d_backward_weight, add_parts"
+    assert by["0.conv2d", "forward"] == "gpucnn.cuda: plain (conv2d_forward)"
+    assert by["0.conv2d", "backward weight"] == "gpucnn.cuda: plain pieces=1 (conv2d_backward_weight, add_parts)"
+    other = {tuple(row.part): row.runner_up for row in found.rows}
+    assert re.fullmatch(r"plain pieces=2, \d\.\d\dx by estimate", other["0.conv2d", "backward weight"])
+    assert other["4.residual", "forward"] == "-"
     assert by["4.residual", "forward"] == "gpucnn.cuda: add"
     assert by["optimizer", "update"] == "gpucnn.cuda: sgd_update"
     expected = {row.part: row.work for row in profile(load(CONFIG), Device("cpu"), 1).rows}

@@ -24,3 +24,13 @@ def test_by_hand():
     assert layer.params["gamma"].grad.tolist() == [7, 100]
     assert layer.params["beta"].grad.tolist() == [3, 30]
     assert layer.flops((1, 2, 2)) == 8
+
+
+def test_a_fixed_scale_has_nothing_to_learn():
+    layer = built(Scale(initial=0.25, learned=False), shape=(1, 2, 2)).layer
+    x = np.array([[[[1.0, 2.0], [3.0, -4.0]]]], np.float32)
+    y, saved = layer.forward(x, train=STEP)
+    assert (layer.params, y.dtype, y.tolist()) == ({}, np.float32, [[[[0.25, 0.5], [0.75, -1.0]]]])
+    assert layer.backward(8 * x, saved).tolist() == [[[[2, 4], [6, -8]]]]
+    assert layer.flops((1, 2, 2)) == 4
+    assert built(Scale(initial=0.25)).layer.params["gamma"].value.max() == 0.25

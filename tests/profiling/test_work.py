@@ -50,8 +50,8 @@ BYTES = {
     ("5.concat.branches.2.0.conv2d", "backward weight"): HALF + POOLED + 10 * FLOAT,
     ("6.flatten", "forward"): 0,
     ("6.flatten", "backward data"): 0,
-    ("7.dropout", "forward"): 3 * ROW,  # x; y and the mask
-    ("7.dropout", "backward data"): 3 * ROW,
+    ("7.dropout", "forward"): 2 * ROW + ROW // 4,  # x; y and a byte an element
+    ("7.dropout", "backward data"): 2 * ROW + ROW // 4,
     ("8.dense", "forward"): ROW + (160 * 6 + 6) * FLOAT + N * 6 * FLOAT,
     ("8.dense", "backward data"): N * 6 * FLOAT + 160 * 6 * FLOAT + ROW,
     ("8.dense", "backward weight"): N * 6 * FLOAT + ROW + (160 * 6 + 6) * FLOAT,

@@ -60,7 +60,7 @@ def test_what_comes_after_the_checkpoint_is_cut_off(folder: Path, epoch: int, st
 def test_the_table_has_a_row_an_epoch(folder: Path) -> None:
     header, first, second = (folder / "results.csv").read_text().splitlines()
     assert header.startswith("epoch,step,train_loss,train_accuracy,validation_loss")
-    assert (first, second) == ("1,6,0.5,,,,,,,", "2,12,0.5,,,,,,,")
+    assert (first, second) == ("1,6,0.5,,,,,,,,,", "2,12,0.5,,,,,,,,,")
 
 
 def test_a_torn_last_line_is_passed_over(folder: Path) -> None:

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from gpucnn.errors import CheckpointError, RunError
+from gpucnn.files import write_atomically
 from gpucnn.training import run_folder
 from gpucnn.training.checkpoint import Checkpoint, Progress
-from gpucnn.training.files import write_atomically
 from gpucnn.training.lock import Lock, held
 from gpucnn.training.run_folder import RunFolder, by_step, checkpoints, latest
 

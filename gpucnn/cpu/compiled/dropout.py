@@ -20,9 +20,9 @@ FIRST, SECOND = (np.uint64(multiplier) for multiplier in MULTIPLIERS)
 
 
 def dropout(x: Array, rate: float, stream: Stream, start: int) -> tuple[Array, Array]:
-    """Return y = x mask, and the mask: 0 where stream.uniform(x.shape, start=start) < rate, else 1 / (1 - rate)."""
-    y, mask, keys = empty(x.shape), empty(x.shape), np.array(round_keys(stream.seed), np.uint64)
-    given, out, kept = contiguous(x).reshape(-1), y.reshape(-1), mask.reshape(-1)
+    """Return y, and which elements are kept: 0 where stream.uniform(x.shape, start=start) < rate, else 1."""
+    y, kept, keys = empty(x.shape), empty(x.shape, np.uint8), np.array(round_keys(stream.seed), np.uint64)
+    given, out, chosen = contiguous(x).reshape(-1), y.reshape(-1), kept.reshape(-1)
     scale, least = np.float32(1 / (1 - rate)), math.ceil(float(np.float32(rate)) * 2**24)
     step, number = np.uint64(stream.step), np.uint64(stream.number)
 
@@ -30,10 +30,10 @@ def dropout(x: Array, rate: float, stream: Stream, start: int) -> tuple[Array, A
         first = start + part.start
         bits = empty((4 * (-(-(first + part.stop - part.start) // 4) - first // 4),), np.uint32)
         _philox(np.uint64(first // 4), step, number, keys, bits)
-        _dropped(given[part], bits[first % 4 :], np.uint32(least), scale, out[part], kept[part])
+        _dropped(given[part], bits[first % 4 :], np.uint32(least), scale, out[part], chosen[part])
 
     over(x.size, work, CHUNK)
-    return y, mask
+    return y, kept
 
 
 @compiled
@@ -50,8 +50,9 @@ def _philox(block: np.uint64, step: np.uint64, number: np.uint64, keys: Array, b
 
 
 @compiled
-def _dropped(x: Array, bits: Array, least: np.uint32, scale: np.float32, y: Array, mask: Array) -> None:
+def _dropped(x: Array, bits: Array, least: np.uint32, scale: np.float32, y: Array, kept: Array) -> None:
     """Keep elements whose 24 random bits are `least` or more."""
     for z in range(x.size):
-        mask[z] = scale if bits[z] >> np.uint32(8) >= least else np.float32(0)
-        y[z] = x[z] * mask[z]
+        keeps = bits[z] >> np.uint32(8) >= least
+        kept[z] = keeps
+        y[z] = x[z] * (scale if keeps else np.float32(0))

@@ -1,0 +1,84 @@
+"""Which shapes have kernels of their own, and what those are told of them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from cuda.test_plans import task
+
+from gpucnn.cuda import bands, plans
+from gpucnn.cuda.bands import Sight, Tile
+from gpucnn.cuda.families import band, band_weight, sliding
+from gpucnn.resources import folder
+
+RESNET20 = ((128, 32, 32, 16), (16, 3, 3, 16)), {"padding": 1}
+LENET = ((512, 28, 28, 1), (6, 5, 5, 1)), {}
+IMAGENET = ((128, 224, 224, 3), (64, 7, 7, 3)), {"stride": 2, "padding": 3}
+MOBILE = ((128, 56, 56, 144), (144, 3, 3, 1)), {"padding": 1}
+LARGE = ((128, 14, 14, 256), (256, 3, 3, 256)), {"padding": 1}
+
+
+@pytest.mark.parametrize(
+    ("shapes", "which", "family"),
+    [
+        (RESNET20, "forward", "band"),
+        (RESNET20, "backward_data", "band"),
+        (RESNET20, "backward_weight", "band_weight"),
+        (LENET, "forward", "band"),
+        (LENET, "backward_weight", "band_weight"),
+        (IMAGENET, "forward", "band"),
+        (MOBILE, "forward", "sliding"),
+        (MOBILE, "backward_data", "sliding"),
+        (MOBILE, "backward_weight", "sliding"),
+        (LARGE, "forward", "tiled"),
+        (LARGE, "backward_data", "tiled"),
+        (LARGE, "backward_weight", "tiled"),
+    ],
+)
+def test_by_default_float32_is_computed_by(shapes, which, family):
+    (x_shape, w_shape), window = shapes
+    assert plans.chosen(task(which, x_shape, w_shape, **window)).family == family
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_float64_is_left_to_kernels_for_all_shapes(dtype):
+    for (x_shape, w_shape), window in (RESNET20, MOBILE):
+        found = {plan.family for plan in plans.candidates(task("forward", x_shape, w_shape, dtype, **window))}
+        assert bool(found & {"band", "sliding"}) == (dtype != "float64")
+
+
+def test_what_a_family_cannot_compute_it_has_no_plans_for():
+    strided = task("backward_data", (2, 8, 8, 4), (4, 3, 3, 4), stride=2)
+    assert not band.plans(strided)
+    assert not band_weight.plans(strided)
+    assert not band.plans(task("forward", (2, 8, 8, 4), (4, 3, 3, 2)))
+    assert not band.plans(task("forward", (0, 8, 8, 4), (4, 3, 3, 4)))
+    assert not band.plans(task("forward", (1, 70, 2, 4096), (8, 9, 2, 4096)))
+    assert not sliding.plans(task("backward_data", (2, 8, 8, 4), (8, 3, 3, 1)))
+    for window in ({"stride": (1, 2)}, {"dilation": 2}):
+        assert not sliding.plans(task("forward", (2, 8, 8, 4), (4, 3, 3, 1), **window))
+    assert not sliding.plans(task("forward", (2, 8, 8, 4), (4, 3, 4, 1)))
+
+
+def test_bands_fit_into_the_memory_that_kernels_declare(rng):
+    header = (folder("kernels") / "band.cuh").read_text()
+    assert f"BAND = {bands.BAND}," in header
+    for name, threads in (("conv2d_band", band.THREADS), ("conv2d_band_weight", band_weight.THREADS)):
+        assert re.search(rf"#define \w+_THREADS {threads}\n", (folder("kernels") / f"{name}.cu").read_text())
+    for _ in range(100):
+        size, kernel, stride = int(rng.integers(5, 60)), int(rng.choice([1, 3, 5])), int(rng.choice([1, 2]))
+        depth, outputs = (int(2 ** rng.uniform(0, 9)) for _ in range(2))
+        for which in ("forward", "backward_data", "backward_weight"):
+            given = task(which, (4, size, size, depth), (outputs, kernel, kernel, depth), stride=stride)
+            for plan in band.plans(given) + band_weight.plans(given):
+                tile, sight = Tile.planned(given, plan), Sight.of(given)
+                assert tile.band <= bands.BAND
+                assert tile.rows <= sight.rows
+                assert tile.columns <= sight.columns
+                if plan.family == "band":
+                    threads = band._threads(given, plan.option("pixels"), tile)
+                    assert threads <= band.THREADS
+                    assert threads // band._groups(given) * plan.option("pixels") >= tile.outputs
+                else:
+                    assert 1 <= plan.option("pieces") <= tile.tiles
