@@ -153,7 +153,7 @@ WRONG: dict[str, tuple[tuple[int, ...], str, str]] = {
     ),
     "rows that are not aligned": (
         (32,),
-        "ADDED; unsigned a[4]; LOAD(a, s + t + 1); y[t] = a[0];",
+        "ADDED; unsigned a[4]; LOAD(a, s + 4 * t + 1); y[t] = a[0];",
         "not 16 bytes of shared",
     ),
     "a copy to an array": (T64, "COPY(y + t, x + t, 4); AWAIT;", "not to shared memory"),
