@@ -42,7 +42,7 @@ struct MetPixels {
     return image + int(start[i] + uint32(t.high * down * width + t.middle * across) * channels + t.low);
   }
   __device__ const T* anywhere() const { return image; }
-  __device__ bool whole() const { return tap.lows % CHUNK == 0 && channels % CHUNK == 0 && aligned<Loaded>(image); }
+  __device__ bool whole() const { return tap.lows % CHUNK == 0 && aligned<Loaded>(image); }
   __device__ void advance() { tap.advance(STEP); }
 };
 

@@ -147,9 +147,7 @@ def _notes(found: Profile) -> str:
             "Above 100 %: operands that stay in a cache, or an algorithm with fewer operations than are counted."
         )
     if any(row.runners_up for row in found.rows):
-        notes.append(
-            "runner-up: the next best plan, in how many times the time; `gpucnn tune` measures estimates."
-        )
+        notes.append("runner-up: the next best plan, in how many times the time; `gpucnn tune` measures estimates.")
     if found.share(found.jitter) > MUCH_JITTER:
         notes.append("Much jitter: the machine is busy with something else as well; try again, or with more --steps.")
     return "\n".join(notes)
