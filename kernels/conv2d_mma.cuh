@@ -80,7 +80,7 @@ struct KernelChannels {
     const int depth = g.C / g.groups, channel = n0 + Panel::chunk() * CHUNK;
     channels = depth - channel, length = rows.taps * columns.taps * outputs.by;
     next = g.R * g.S * depth, down = g.step_h * g.S * depth, across = g.step_w * depth;
-    this->w = w + (rows.tap * g.S + columns.tap) * depth + channel;
+    this->w = w + (rows.tap * g.S + columns.tap) * depth + (channels > 0 ? channel : 0);
     in_chunks = depth % CHUNK == 0 && aligned<Loaded>(w);
   }
   __device__ const T* at(int i, int e) const {
