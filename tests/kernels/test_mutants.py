@@ -55,6 +55,7 @@ V = numbers(3, (8, 3, 3, 1), dtype="float32")[0]
 DV = numbers(4, ops.conv2d_output_shape(X.shape, V.shape, **DEPTHWISE), dtype="float32")[0]
 POOL: dict[str, Any] = {"kernel_size": (3, 2), "stride": (2, 1), "padding": ((1, 0), (0, 1))}
 SCORES, LABELS = numbers(5, (9, 37), dtype="float32")[0], np.arange(9)
+SPREAD = numbers(12, (300, 5), dtype="float32")[0]
 RAW = np.concatenate([np.arange(2**16).astype(np.uint32) << 16 | low for low in (0, 0x1000, 0x3000)]).view(np.float32)
 RAW = RAW[np.abs(RAW) < 60000]
 RATED = np.round(numbers(10, (57, 37), dtype="float32")[0])
@@ -179,6 +180,7 @@ RUNS: dict[str, Run] = {
     "mean pool": mean_pool,
     "softmax": lambda: [ops.softmax(SCORES), ops.softmax_backward(SCORES, SCORES)],
     "cross-entropy": cross_entropy,
+    "cross-entropy at once": lambda: list(ops.cross_entropy_gradient(SPREAD, np.arange(300) % 5, label_smoothing=0.1)),
     "mse": lambda: [ops.mse(SCORES, LABELS), ops.mse_backward(SCORES, LABELS)],
     "binary": lambda: [ops.binary_cross_entropy(SCORES, LABELS), ops.binary_cross_entropy_backward(SCORES, LABELS)],
     "batch norm": batch_norm,
@@ -319,6 +321,9 @@ MUTANTS = [
     Mutant("softmax", "sum = warp_sum(sum);", "", "softmax"),
     Mutant("cross_entropy", "if (lane() == 0) losses", "losses", "cross-entropy"),
     Mutant("cross_entropy", "smoothing / Acc(columns)", "smoothing", "cross-entropy"),
+    Mutant("cross_entropy", "share = Acc(1) / Acc(rows)", "share = Acc(1)", "cross-entropy at once"),
+    Mutant("cross_entropy", "if (lane() == 0) losses[row] = loss;", "losses[row] = loss;", "cross-entropy at once"),
+    Mutant("cross_entropy", "row += THREADS", "row += THREADS + 1", "cross-entropy at once"),
     Mutant("mse", "k == labels[row]", "row == labels[k]", "mse"),
     Mutant("mse", "if (lane() == 0) losses", "losses", "mse"),
     Mutant("mse", "labels[i / columns]", "labels[i % columns]", "mse"),
