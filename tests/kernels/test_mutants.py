@@ -149,6 +149,18 @@ def stored() -> list[Any]:
     return [half.view(np.uint16) % 64 for half in found]
 
 
+def sums_together() -> list[Any]:
+    """Of two arrays, one of several blocks."""
+    parts = [X.reshape(24, -1)[:, :7].copy(), X.reshape(4, -1)]
+    if "numpy" not in launch.compilers:
+        return [part.sum(axis=0) for part in parts]
+    out = [np.empty(part.shape[1:], np.float32) for part in parts]
+    with sums.together(), sums.later():
+        for pair in zip(parts, out, strict=True):
+            sums.add_parts_into(*pair)
+    return out
+
+
 def probe() -> list[Any]:
     if "numpy" not in launch.compilers:
         x = np.arange(3 * 256 * 4, dtype=np.uint32).reshape(3, 256, 4)
@@ -201,6 +213,7 @@ RUNS: dict[str, Run] = {
     "from the device": from_the_device,
     "probe": probe,
     "sum rows": lambda: [sum_rows(X)],
+    "sums together": sums_together,
     "finite": nonfinite,
     "gather": gathered,
     "accuracy": lambda: [ops.count_correct(RATED, labels) for labels in (FIRST, LAST, LEFT)],
@@ -355,6 +368,9 @@ MUTANTS = [
     Mutant("batch_norm", "fma(-mean[c], scale[c], beta[c])", "beta[c]", "ended"),
     Mutant("bias_activation", "sum.value[i] += behind", "sum.value[i] += Acc(given.of[i])", "behind"),
     Mutant("bias_activation", "!parts || own.lane", "own.lane", "behind"),
+    Mutant("sums", "own[1] + threadIdx.x", "threadIdx.x", "sums together"),
+    Mutant("sums", "if (i < count) sums", "sums", "sums together"),
+    Mutant("sums", "in_order(parts[own[0]]", "in_order(parts[0]", "sums together"),
     Mutant("sums", "lane < LANES", "lane <= LANES", "sum rows"),
     Mutant("activation", "normal_cdf(v) + v", "normal_cdf(v) - v", "gelu"),
     Mutant("add", "if (i < count) y", "y", "add"),
