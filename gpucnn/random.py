@@ -10,7 +10,7 @@ Source: J. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,8 @@ class Stream:
     seed: int
     purpose: str
     step: int = 0
+    now: Array | None = field(default=None, compare=False)
+    """The step where only the device knows it, int32 (1,): in place of `step`."""
 
     @property
     def number(self) -> int:
@@ -73,7 +75,8 @@ class Stream:
         """Return `count` 32-bit words for each index, shape (len(indices), count): independent of its neighbours."""
         blocks = xp.arange(-(-count // 4), dtype=xp.uint64)[None, :]
         rows = xp.asarray(indices, dtype=xp.uint64)[:, None]
-        words = philox((rows, blocks, self.step, self.number), self.seed, xp)
+        step = self.step if self.now is None else self.now
+        words = philox((rows, blocks, step, self.number), self.seed, xp)
         bits: Array = words.reshape(len(rows), 4 * blocks.size)[:, :count]
         return bits
 
@@ -119,12 +122,14 @@ class Step:
     """One training step: what a layer needs to know to draw its random numbers.
 
     first: the place in the step's batch of the first image at hand, where the batch is computed in parts.
+    now: int32 (1,), the index where only the device knows it, in place of `index`.
     """
 
     seed: int
     index: int
     first: int = 0
+    now: Array | None = field(default=None, compare=False)
 
     def stream(self, purpose: str) -> Stream:
         """Return the numbers that `purpose` (a layer's path, say) draws in this step."""
-        return Stream(self.seed, purpose, self.index)
+        return Stream(self.seed, purpose, self.index, self.now)

@@ -16,9 +16,8 @@ ROOT = Path(gpucnn.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 GROUND = [
-    "errors", "problems", "resources", "setting", "numerics", "backend", "halves", "dispatch", "arguments", "random",
-    "rates",
-    "registry",
+    "errors", "problems", "resources", "setting", "numerics", "backend", "halves", "dispatch", "arguments", "constants",
+    "random", "rates", "registry",
 ]  # fmt: skip
 PARTS = ["layers", "losses", "optimizers", "schedules", "augment"]
 BELOW: dict[str, list[str]] = {
@@ -33,6 +32,7 @@ BELOW: dict[str, list[str]] = {
     "arguments": [],
     "random": ["backend"],
     "rates": [],
+    "constants": ["setting", "backend"],
     "registry": ["errors", "problems"],
     "files": ["errors"],
     "cuda": GROUND,

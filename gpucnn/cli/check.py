@@ -42,6 +42,7 @@ def check(
     from gpucnn.config.report import report
     from gpucnn.profiling.tasks import planned
     from gpucnn.resources import find_config
+    from gpucnn.training.graph import why_eager
 
     experiment = load(find_config(config), overrides or ())
     found = report(experiment)
@@ -63,6 +64,8 @@ def check(
             *([_plans(plans)] if plans else []),
         ]
         typer.echo("\n\n".join(sections))
+        if target and (why := why_eager(experiment, target)):
+            typer.echo(f"\nno CUDA graph: {why}")
 
 
 def as_text(report: Report) -> str:

@@ -153,6 +153,9 @@ class Experiment(Section):
     threads: PositiveInt | Literal["auto"] = "auto"
     """Threads that compute on the CPU; float32 results do not depend on how many there are. auto: OMP_NUM_THREADS
     where it is set, else one for each core that the process may use."""
+    graph: Literal["auto", "off"] = "auto"
+    """auto: on a GPU, a training step is one CUDA graph, recorded once and replayed, where nothing in it needs the
+    host. off: each of its operations is launched by itself, which gives the same bits. On the CPU it means nothing."""
     data: Data
     """The images."""
     model: Annotated[list[Spec[Layer]], MinLen(1)]

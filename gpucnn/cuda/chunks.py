@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 
-from gpucnn.backend import Array, array_module
+from gpucnn.backend import Array
+from gpucnn.constants import constant
 
 CHUNK = 2048
 """Elements of a chunk: enough for each thread of a block to have several."""
@@ -19,16 +19,14 @@ def chunk_table(arrays: Sequence[Array], flags: Sequence[bool]) -> Array:
 
     It is on the device of the arrays, and made once: it must not be changed.
     """
-    module = array_module(arrays[0]).__name__
-    return _table(tuple(array.size for array in arrays), tuple(flags), module, str(arrays[0].device))
+    return constant(_table(tuple(array.size for array in arrays), tuple(flags)), like=arrays[0])
 
 
 @lru_cache(maxsize=64)
-def _table(sizes: tuple[int, ...], flags: tuple[bool, ...], module: str, device: str) -> Array:
+def _table(sizes: tuple[int, ...], flags: tuple[bool, ...]) -> Array:
     rows = [
         (i, begin, min(begin + CHUNK, size), flag)
         for i, (size, flag) in enumerate(zip(sizes, flags, strict=True))
         for begin in range(0, size, CHUNK)
     ]
-    table: Array = importlib.import_module(module).asarray(np.array(rows, np.int32).reshape(-1, 4))
-    return table
+    return np.array(rows, np.int32).reshape(-1, 4)

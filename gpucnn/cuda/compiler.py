@@ -6,12 +6,13 @@ Of a file for some architectures alone, each kernel by itself: they are large, a
 from __future__ import annotations
 
 import importlib
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gpucnn.constants import constant
 from gpucnn.cuda.sources import Kernel, source
 from gpucnn.errors import DeviceError
 
@@ -54,22 +55,18 @@ def _with_addresses(compiled: Any) -> Any:
     """Return a kernel that takes lists of arrays; the compiled one takes arrays of their addresses."""
 
     def launching(grid: Any, block: Any, arguments: tuple[Any, ...], **options: Any) -> None:
-        device = importlib.import_module("cupy").cuda.Device().id
-        given = (
-            _addresses(tuple(array.data.ptr for array in a), device) if isinstance(a, list) else a for a in arguments
-        )
+        given = (_addresses(a) if isinstance(a, list) else a for a in arguments)
         compiled(grid, block, tuple(given), **options)
 
     return launching
 
 
-@lru_cache(maxsize=64)
-def _addresses(addresses: tuple[int, ...], device: int) -> Any:
-    """Return addresses as an array on a device, the current one.
+def _addresses(arrays: list[Any]) -> Any:
+    """Return the addresses of arrays as an array on their device.
 
     They are copied there once: arrays keep their memory, or the pool hands out the same again in the next step.
     """
-    return importlib.import_module("cupy").asarray(np.array(addresses, np.uint64))
+    return constant(np.array([array.data.ptr for array in arrays], np.uint64), like=arrays[0])
 
 
 @cache

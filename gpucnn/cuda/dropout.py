@@ -17,7 +17,7 @@ def dropout(x: Array, rate: float, stream: Stream, start: int) -> tuple[Array, A
     launch(
         "dropout_forward", blocks(fours), x=x, y=y, kept=kept, count=x.size, rate=rate, scale=1 / (1 - rate),
         seed_low=stream.seed & 0xFFFFFFFF, seed_high=stream.seed >> 32 & 0xFFFFFFFF, step=stream.step,
-        purpose=stream.number, start=start,
+        purpose=stream.number, start=start, now=stream.now,
     )  # fmt: skip
     return y, kept
 

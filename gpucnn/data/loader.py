@@ -78,13 +78,16 @@ class Loader:
 
         What fails in a worker is raised here. Closing the iterator, or leaving its loop, ends its threads.
         """
+        with closing(self.prepared(epoch, start)) as prepared:
+            for x, labels in prepared:
+                yield self.device.asarray(x), self.device.asarray(labels)
+
+    def prepared(self, epoch: int, start: int = 0) -> Batches:
+        """Return what `batches` yields, still on the host."""
         order = self.order(epoch)
         firsts = range(start * self.batch_size, len(order), self.batch_size)
         chosen = (order[first : first + self.batch_size] for first in firsts)
-        prepared = self._ahead(chosen, epoch) if self.workers else (self._prepare(batch, epoch) for batch in chosen)
-        with closing(prepared):
-            for x, labels in prepared:
-                yield self.device.asarray(x), self.device.asarray(labels)
+        return self._ahead(chosen, epoch) if self.workers else (self._prepare(batch, epoch) for batch in chosen)
 
     def order(self, epoch: int) -> Array:
         """Return the indices of the images in the order in which the epoch visits them."""

@@ -6,7 +6,7 @@ that gathers: a step waits for no image to be prepared or copied. The batches ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,18 +76,30 @@ class ResidentLoader(Loader):
 
     def batches(self, epoch: int, start: int = 0) -> Batches:
         """Yield (x, labels) of every batch from number `start` on, as `Loader.batches`."""
-        images, labels = self.resident.images, self.resident.labels
-        factors, terms = affine(self.normalize, images.dtype, self.shape[-1])
-        scale = self.device.asarray(factors, accumulator(self.dtype))
-        shift = None if terms is None else self.device.asarray(terms, accumulator(self.dtype))
-        order, drawn = self.order(epoch), -(-_DRAWN // self.batch_size) * self.batch_size
-        for first in range(start * self.batch_size, len(order), drawn):
-            chosen = order[first : first + drawn]
-            indices = self.device.asarray(chosen, np.int64)
-            frames = self.device.asarray(self._frames(chosen, epoch))
+        images, labels, (scale, shift) = self.resident.images, self.resident.labels, self.affine()
+        for chosen, drawn in self.chosen(epoch, start):
+            indices, frames = self.device.asarray(chosen), self.device.asarray(drawn)
             for begin in range(0, len(chosen), self.batch_size):
                 batch = slice(begin, begin + self.batch_size)
                 yield ops.gather(images, labels, indices[batch], frames[batch], scale, shift, self.dtype)
+
+    @property
+    def drawn(self) -> int:
+        """Of how many images at most `chosen` tells at a time: those of whole batches."""
+        return -(-min(_DRAWN, self.images) // self.batch_size) * self.batch_size
+
+    def chosen(self, epoch: int, start: int = 0) -> Iterator[tuple[Array, Array]]:
+        """Yield which images the batches from number `start` on are of, int64 (n,), and their frames; on the host."""
+        order = np.asarray(self.order(epoch), np.int64)
+        for first in range(start * self.batch_size, len(order), self.drawn):
+            indices = order[first : first + self.drawn]
+            yield indices, self._frames(indices, epoch)
+
+    def affine(self) -> tuple[Array, Array | None]:
+        """Return what raw pixels are multiplied by and what is added to that, (C,) each, on the device."""
+        factors, terms = affine(self.normalize, self.resident.images.dtype, self.shape[-1])
+        dtype = accumulator(self.dtype)
+        return self.device.asarray(factors, dtype), None if terms is None else self.device.asarray(terms, dtype)
 
     def _frames(self, indices: Array, epoch: int) -> Array:
         """Return what the augmentations do to images, as frames: (N, augmentations, 9)."""

@@ -81,7 +81,7 @@ class Chain:
 
 
 class memory_for:  # noqa: N801 - a context, and cheaper than one made of a generator
-    """While entered, memory that does not suffice is an OutOfMemory that names the layer."""
+    """While entered, memory that does not suffice is an OutOfMemory that names the layer; other errors note it."""
 
     def __init__(self, layer: Layer | NormRelu | ConvNorm) -> None:
         self._layer = layer
@@ -91,6 +91,8 @@ class memory_for:  # noqa: N801 - a context, and cheaper than one made of a gene
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, MemoryError) and not isinstance(error, OutOfMemory):
             raise OutOfMemory(f"out of memory in layer {self._layer.path}: {error}") from None
+        if error is not None and not hasattr(error, "__notes__"):
+            error.add_note(f"layer {self._layer.path}:")
 
 
 def _in_order_of_computing(layers: Sequence[Layer]) -> list[Layer]:

@@ -39,7 +39,12 @@ class Concat(Container, name="concat"):
     def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
         """Return the branches' outputs side by side."""
         ys, saved = zip(*(chain.forward(x, train=train) for chain in self.chains.values()), strict=True)
-        return array_module(x).concatenate(ys, axis=-1), ([y.shape[-1] for y in ys], saved)
+        channels = [y.shape[-1] for y in ys]
+        whole, start = array_module(x).empty((*ys[0].shape[:-1], sum(channels)), ys[0].dtype), 0
+        for y, count in zip(ys, channels, strict=True):
+            whole[..., start : start + count] = y
+            start += count
+        return whole, (channels, saved)
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Cut dy into the branches' parts; return the sum of what they hand back."""

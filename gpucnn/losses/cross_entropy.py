@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from gpucnn import ops
 from gpucnn.arguments import Fraction, PositiveFloat
 from gpucnn.backend import Array, Shape, array_module
+from gpucnn.constants import constant
 from gpucnn.errors import ArgumentError
 from gpucnn.losses.base import Loss
 
@@ -66,5 +69,4 @@ class CrossEntropy(Loss, name="cross_entropy"):
             return None
         if scores.ndim == 2:
             self.check(scores.shape[1:], scores.shape[1])
-        weights: Array = array_module(scores).asarray(self.class_weights, scores.dtype)
-        return weights
+        return constant(np.asarray(self.class_weights, scores.dtype), like=scores)

@@ -38,15 +38,17 @@ def frames(count: int, *, border: Border = "constant", **fields: Any) -> Array:
 
 
 def gather(
-    images: Array, labels: Array, indices: Array, frames: Array, scale: Array, shift: Array | None, dtype: Any = None
-) -> tuple[Array, Array]:
+    images: Array, labels: Array, indices: Array, frames: Array, scale: Array, shift: Array | None, dtype: Any = None,
+    batch: Array | None = None, size: int | None = None,
+) -> tuple[Array, Array]:  # fmt: skip
     """Return x (n, H, W, C) and the labels (n,) of the images at `indices`.
 
         x = scale p + shift       p: what the frames make of the image, the first frame first
 
     images: (N, H, W, C), uint8 or float32. labels: (N,), int64. indices: (n,), int64. frames: (n, k, 9), int32, k >= 0.
     scale, shift: (C,); the product is rounded before the sum. shift is None where nothing is added.
-    dtype: that of x, by default as scale's; a half is rounded to last.
+    dtype: that of x, by default as scale's; a half is rounded to last. batch: where indices and frames are of many
+    batches of `size` images, which one it is, int32 (1,), on the device.
 
     >>> images = np.arange(6, dtype=np.uint8).reshape(2, 1, 3, 1)
     >>> mirror = frames(1, mirrored=1)[:, None]
@@ -54,14 +56,19 @@ def gather(
     >>> x.ravel().tolist(), labels.tolist()
     ([2.5, 2.0, 1.5], [8])
     """
-    return _gather(images, labels, indices, frames, scale, shift, np.dtype(scale.dtype if dtype is None else dtype))
+    kind = np.dtype(scale.dtype if dtype is None else dtype)
+    return _gather(images, labels, indices, frames, scale, shift, kind, batch, size)
 
 
 @operation
 def _gather(
-    images: Array, labels: Array, indices: Array, frames: Array, scale: Array, shift: Array | None, dtype: Any
-) -> tuple[Array, Array]:
+    images: Array, labels: Array, indices: Array, frames: Array, scale: Array, shift: Array | None, dtype: Any,
+    batch: Array | None, size: int | None,
+) -> tuple[Array, Array]:  # fmt: skip
     xp, (height, width) = array_module(images), images.shape[1:3]
+    if batch is not None:
+        own = batch[0] * size + xp.arange(size)
+        indices, frames = indices[own], frames[own]
     rows = xp.broadcast_to(xp.arange(height), (len(indices), height))
     columns = xp.broadcast_to(xp.arange(width), (len(indices), width))
     covered, fills = xp.zeros((len(indices), height, width), bool), xp.zeros((len(indices), height, width), np.int32)

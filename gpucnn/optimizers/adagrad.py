@@ -6,6 +6,7 @@ from gpucnn import ops
 from gpucnn.arguments import NonNegativeFloat, PositiveFloat
 from gpucnn.backend import Array
 from gpucnn.optimizers.base import Optimizer, Weights
+from gpucnn.rates import plain_numbers
 
 
 class Adagrad(Optimizer, name="adagrad"):
@@ -45,9 +46,13 @@ class Adagrad(Optimizer, name="adagrad"):
         super().__init__(lr, weight_decay, decay_all)
         self.eps = eps
 
-    def update_all(self, weights: Weights, lr: float, step: int, **on_device: Array | None) -> None:
+    def update_all(self, weights: Weights, lr: float, step: int, **told: Array | None) -> None:
         """Update the weights and their sums of squares."""
         values, grads, slots, decayed = weights
         ops.adagrad_update(
-            values, grads, slots["square"], decayed, lr=lr, eps=self.eps, decay=self.weight_decay, **on_device
+            values, grads, slots["square"], decayed, lr=lr, eps=self.eps, decay=self.weight_decay, **told
         )
+
+    def numbers(self, lr: float, step: int) -> tuple[float, ...]:
+        """Return lr."""
+        return plain_numbers(lr)

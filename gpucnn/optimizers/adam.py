@@ -8,6 +8,7 @@ from gpucnn import ops
 from gpucnn.arguments import Fraction, NonNegativeFloat, PositiveFloat
 from gpucnn.backend import Array
 from gpucnn.optimizers.base import Optimizer, Weights
+from gpucnn.rates import adam_numbers
 
 
 class Adam(Optimizer, name="adam"):
@@ -48,10 +49,14 @@ class Adam(Optimizer, name="adam"):
         super().__init__(lr, weight_decay, decay_all)
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
 
-    def update_all(self, weights: Weights, lr: float, step: int, **on_device: Array | None) -> None:
+    def update_all(self, weights: Weights, lr: float, step: int, **told: Array | None) -> None:
         """Update the weights and their moments."""
         values, grads, slots, decayed = weights
         ops.adam_update(
             values, grads, slots["mean"], slots["square"], decayed, lr=lr, step=step, beta1=self.beta1,
-            beta2=self.beta2, eps=self.eps, decay=self.weight_decay, decoupled=self.decoupled, **on_device,
+            beta2=self.beta2, eps=self.eps, decay=self.weight_decay, decoupled=self.decoupled, **told,
         )  # fmt: skip
+
+    def numbers(self, lr: float, step: int) -> tuple[float, ...]:
+        """Return lr / (1 - beta1^t), sqrt(1 - beta2^t) and what AdamW multiplies weights by."""
+        return adam_numbers(lr, step, self.beta1, self.beta2, self.weight_decay, self.decoupled)

@@ -44,10 +44,10 @@ class Optimizer(Registered, ABC, kind="optimizer", package="gpucnn.optimizers"):
             for slot in self.slots
         }
 
-    def update(self, params: Mapping[str, Parameter], *, lr: float, step: int, **on_device: Array | None) -> None:
+    def update(self, params: Mapping[str, Parameter], *, lr: float, step: int, **told: Array | None) -> None:
         """Update every parameter that has a gradient, and its half copy. lr: this step's, schedule applied.
 
-        step: from 0. on_device: `numbers`, `skip` and `unscale` of `gpucnn.ops.update`.
+        step: from 0. told: what the device knows of a step that is queued ahead, see `gpucnn.ops.update`.
         """
         grads = {path: p.grad for path, p in params.items() if p.grad is not None}
         if grads:
@@ -55,9 +55,16 @@ class Optimizer(Registered, ABC, kind="optimizer", package="gpucnn.optimizers"):
             slots = {slot: [self.state[f"{slot}:{path}"] for path in grads] for slot in self.slots}
             decayed = [p.decay or self.decay_all for p in chosen]
             weights = Weights([p.value for p in chosen], list(grads.values()), slots, decayed)
-            self.update_all(weights, float(lr), step, **on_device)
+            self.update_all(weights, float(lr), step, **told)
             refresh(chosen)
 
     @abstractmethod
-    def update_all(self, weights: Weights, lr: float, step: int, **on_device: Array | None) -> None:
-        """Update the values and slots of `weights` in place; the gradients stay as they are."""
+    def update_all(self, weights: Weights, lr: float, step: int, **told: Array | None) -> None:
+        """Update the values and slots of `weights` in place; the gradients stay as they are.
+
+        told: `numbers`, in place of what `self.numbers` returns for lr and step; `skip`; `unscale`. None where missing.
+        """
+
+    def numbers(self, lr: float, step: int) -> tuple[float, ...]:
+        """Return what an update takes from lr and step; none where it cannot be told: then steps are not queued."""
+        return ()

@@ -7,6 +7,7 @@ from gpucnn.arguments import Fraction, NonNegativeFloat, PositiveFloat
 from gpucnn.backend import Array
 from gpucnn.errors import ArgumentError
 from gpucnn.optimizers.base import Optimizer, Weights
+from gpucnn.rates import plain_numbers
 
 
 class SGD(Optimizer, name="sgd"):
@@ -48,10 +49,14 @@ class SGD(Optimizer, name="sgd"):
         self.momentum, self.nesterov = momentum, nesterov
         self.slots = ("velocity",) if momentum else ()
 
-    def update_all(self, weights: Weights, lr: float, step: int, **on_device: Array | None) -> None:
+    def update_all(self, weights: Weights, lr: float, step: int, **told: Array | None) -> None:
         """Update the weights and their velocities."""
         values, grads, slots, decayed = weights
         ops.sgd_update(
             values, grads, slots.get("velocity"), decayed, lr=lr, momentum=self.momentum, decay=self.weight_decay,
-            nesterov=self.nesterov, **on_device,
+            nesterov=self.nesterov, **told,
         )  # fmt: skip
+
+    def numbers(self, lr: float, step: int) -> tuple[float, ...]:
+        """Return lr."""
+        return plain_numbers(lr)

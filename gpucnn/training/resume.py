@@ -11,7 +11,9 @@ from gpucnn.errors import CheckpointError, RunError
 from gpucnn.optimizers.base import Optimizer
 from gpucnn.problems import path, short
 
-FREE = r"name|device|impl|numerics|plans|threads|data\.workers|data\.on_device|data\.dataset\.\w+\.path|training\..*"
+FREE = (
+    r"name|device|impl|numerics|plans|threads|graph|data\.workers|data\.on_device|data\.dataset\.\w+\.path|training\..*"
+)
 """The settings that may differ when a run goes on: how it is called, where and by what it runs, where its data are,
 how long it trains (the schedule stretches with `training.epochs`: then it is not the same run, but it is what was asked
 for)."""
@@ -25,8 +27,8 @@ def require_same(run: Any, before: Mapping[str, Any], now: Mapping[str, Any]) ->
             f"{run} was begun with other settings:\n"
             + "\n".join(differing)
             + "\nUse the run's own config.yaml, or begin a new run with another --run-dir and without --resume; "
-            "only name, device, impl, numerics, plans, threads, data.workers, data.on_device, the data set's path and "
-            "training.* may change"
+            "only name, device, impl, numerics, plans, threads, graph, data.workers, data.on_device, the data set's "
+            "path and training.* may change"
         )
 
 

@@ -66,6 +66,8 @@ def train(
         trainer = Trainer(experiment, target, restored)
         if trainer.data.note:
             observer.message(trainer.data.note)
+        if trainer.eager:
+            observer.message(f"no CUDA graph: {trainer.eager}")
         interrupts = stack.enter_context(Interrupts())
         # Only now, so that what cannot be trained leaves no folder.
         folder = resumed or stack.enter_context(closing(RunFolder.create(experiment.name, place)))

@@ -33,6 +33,11 @@ class Interrupts:
         self._pending: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
 
+    @property
+    def pending(self) -> bool:
+        """Whether a signal came."""
+        return self._pending is not None
+
     def check(self) -> None:
         """Raise Interrupted if a signal came."""
         if self._pending is not None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -27,12 +28,14 @@ from gpucnn.training.environment import versions
 from gpucnn.training.evaluate import Evaluation, evaluate
 from gpucnn.training.finite import all_finite, first_gradient, first_in_forward, gradients
 from gpucnn.training.gradients import Gradients
+from gpucnn.training.graph import why_eager
 from gpucnn.training.metrics import STEPS_A_LINE, Metrics, epoch_row, step_metrics
 from gpucnn.training.observer import Observer
 from gpucnn.training.parts import ExperimentData, build_model
+from gpucnn.training.queued import Done, Queue
 from gpucnn.training.resume import restore_state
 from gpucnn.training.run_folder import RunFolder
-from gpucnn.training.scaling import LossScale
+from gpucnn.training.scaling import loss_scale
 from gpucnn.training.signals import Interrupted, Interrupts
 from gpucnn.training.stopping import improves, stops
 from gpucnn.tuning.choices import choices
@@ -67,12 +70,14 @@ class Trainer:
         self.gradients = Gradients(self.model, self.loss, micro_batch, self._tell)
         self.optimizer = experiment.optimizer.build()
         self.optimizer.build(self.model.params)
-        self.scaling = LossScale(device) if experiment.precision == "fp16" else None
+        self.scaling = loss_scale(experiment, device)
         self.progress = Progress()
         self.observer = Observer()
         self.choices = choices(experiment.plans, device, restored.plans if restored else {}, self._tell)
         self._saved: tuple[int, int] | None = None  # the moment (step, epoch) of the last checkpoint written
         self._path = Path()
+        self.eager = why_eager(experiment, device)  # what keeps steps from being CUDA graphs, in words
+        self._queue: Queue | None = None
         if restored:
             self.model.load(restored.weights)
             restore_state(self.optimizer, restored.optimizer, device)
@@ -87,6 +92,7 @@ class Trainer:
         Raises Interrupted after a signal and NonFiniteError where training diverges, both with a checkpoint written.
         """
         self.folder, self.metrics, self.observer, self.interrupts = folder, metrics, observer, interrupts
+        self._queue = Queue(self) if self.by_graphs and not self.eager else None
         try:
             with np.errstate(all="ignore"):  # what overflows shows in the loss or in the gradients, and is looked for
                 while not self.finished:
@@ -98,24 +104,36 @@ class Trainer:
             raise Interrupted(stop.signal, f"{done}; to go on: {folder.resume_command}") from None
         except NonFiniteError as error:
             raise NonFiniteError(f"{error}\n{self._save_last_good()}") from None
+        finally:
+            if self._queue:
+                self._queue.close()
 
     def train_epoch(self) -> None:
         """Train on the rest of the epoch's batches."""
         p, every = self.progress, self.experiment.training.checkpoint_every
         self.observer.epoch_started(p.epoch + 1, len(self.batches))
-        started = time.perf_counter()
-        for x, labels in self.batches.batches(p.epoch, start=p.batch):
-            ready = time.perf_counter()
-            lr = self.learning_rate(p.step)
-            loss, correct = self.step(x, labels, lr)
-            p.count(len(labels), loss, correct, time.perf_counter() - started, ready - started)
-            if p.step % STEPS_A_LINE == 0:
-                self.metrics.add("step", {"epoch": p.epoch + 1, "step": p.step, "loss": loss, "lr": lr})
-            self.observer.step(step_metrics(p, len(self.batches), lr))
-            if not isinstance(every, int) and p.step % every.steps == 0:
-                self.save()
-            self.interrupts.check()
-            started = time.perf_counter()
+        with closing(self._queue.steps() if self._queue else self.eager_steps()) as steps:
+            for done in steps:
+                p.count(done.images, done.loss, done.correct, done.seconds, done.data_seconds)
+                if p.step % STEPS_A_LINE == 0:
+                    self.metrics.add("step", {"epoch": p.epoch + 1, "step": p.step, "loss": done.loss, "lr": done.lr})
+                self.observer.step(step_metrics(p, len(self.batches), done.lr))
+                if done.settled and not isinstance(every, int) and p.step % every.steps == 0:
+                    self.save()
+                if done.settled:
+                    self.interrupts.check()
+                if done.settled and self.scaling and self.scaling.lost:
+                    raise NonFiniteError(self._lost())
+
+    def eager_steps(self) -> Generator[Done, None, None]:
+        """Train on the rest of the epoch's batches, one by one as they are asked for."""
+        p, started = self.progress, time.perf_counter()
+        with closing(self.batches.batches(p.epoch, start=p.batch)) as batches:
+            for x, labels in batches:
+                ready, lr = time.perf_counter(), self.learning_rate(p.step)
+                loss, correct = self.step(x, labels, lr)
+                yield Done(len(labels), loss, correct, lr, time.perf_counter() - started, ready - started)
+                started = time.perf_counter()
 
     @_by_its_plans
     def step(self, x: Array, labels: Array, lr: float) -> tuple[float, int]:
@@ -125,7 +143,7 @@ class Trainer:
         value, correct = self.gradients.compute(x, labels, step, self.scaling.scale if self.scaling else None)
         if not math.isfinite(value):
             raise self._diverged(f"the loss is {value}", x, step, statistics)
-        if self.scaling.lost(step.index) if self.scaling else not all_finite(gradients(self.model.params).values()):
+        if not self.scaling and not all_finite(gradients(self.model.params).values()):
             raise self._diverged("a gradient is not finite", x, step, statistics)
         if self.scaling:
             self.scaling.update(self.optimizer, self.model.params, lr=lr, step=step.index)
@@ -157,6 +175,12 @@ class Trainer:
     def evaluate(self, loader: Loader) -> Evaluation:
         """Return how well the network does now on the images of a loader."""
         return evaluate(self.model, self.loss, loader, part=self.gradients.part, between=self.interrupts.check)
+
+    @property
+    def by_graphs(self) -> bool:
+        """Whether the experiment wants steps to be CUDA graphs, and has whole batches on a GPU for them."""
+        wanted = self.device.kind == "cuda" and self.experiment.graph == "auto"
+        return wanted and self.batches.images >= self.batches.batch_size
 
     @property
     def finished(self) -> bool:
@@ -205,6 +229,14 @@ class Trainer:
             f"{what} in step {p.step + 1} (epoch {p.epoch + 1}, batch {p.batch + 1}): the first value that is infinite "
             f"or not a number is in {where}. Training stopped before the update. Lower the learning rate (it was "
             f"{self.learning_rate(p.step):.3g}), add warm-up to the schedule, or look at the data"
+        )
+
+    def _lost(self) -> str:
+        p, where = self.progress, first_gradient(self.model.params) or "the gradients"
+        return (
+            f"gradients are not finite in step {p.step} (epoch {p.epoch + 1}, batch {p.batch}) even with a "
+            f"{self.scaling}: {where}. Nothing was updated by such steps. Lower the learning rate, add warm-up to the "
+            "schedule, or set precision to bf16"
         )
 
     def _save_last_good(self) -> str:

@@ -8,13 +8,13 @@ conversion to one) is refused as CuPy refuses it, so that host code shows what i
 from __future__ import annotations
 
 import sys
-import time
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from cushim import streams
 from gpucnn import dispatch
 from gpucnn.cuda import launch
 
@@ -32,7 +32,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801 - CuPy's name
         self.host = host
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        return _wrapped(getattr(ufunc, method)(*_unwrapped(inputs), **_unwrapped(options)))
+        return _calling(getattr(ufunc, method))(*inputs, **options)
 
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
@@ -44,13 +44,16 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801 - CuPy's name
             return _wrapped(getattr(self.host, name))
         if name in ("ctypes", "__array_interface__", "tofile") or name.startswith("__"):
             raise AttributeError(name)
-        return _calling(getattr(self.host, name))
+        if name in ("item", "tolist"):
+            self._read_by_the_host()
+        method = getattr(self.host, name)
+        return _changing(method) if name == "fill" else _calling(method, self.host)
 
     def __getitem__(self, key: Any) -> ndarray:
-        return ndarray(np.asarray(self.host[_unwrapped(key)]))
+        return _calling(lambda own, at: np.asarray(own[at]))(self, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self.host[_unwrapped(key)] = _unwrapped(value)
+        _changing(self.host.__setitem__)(key, value)
 
     def __len__(self) -> int:
         return len(self.host)
@@ -59,27 +62,31 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801 - CuPy's name
         return (self[i] for i in range(len(self)))
 
     def __float__(self) -> float:
-        return float(self.host)
+        return float(self._read_by_the_host())
 
     def __int__(self) -> int:
-        return int(self.host)
+        return int(self._read_by_the_host())
 
     def __index__(self) -> int:
-        return self.host.__index__()
+        return self._read_by_the_host().__index__()
 
     def __bool__(self) -> bool:
-        return bool(self.host)
+        return bool(self._read_by_the_host())
+
+    def _read_by_the_host(self) -> np.ndarray:
+        streams.refuse_while_capturing()
+        return self.host
 
     @property
     def device(self) -> Device:
         return Device(0)
 
     @property
-    def data(self) -> Any:
-        return types.SimpleNamespace(ptr=self.host.ctypes.data)
+    def data(self) -> streams.Pointer:
+        return streams.Pointer(self.host)
 
     def get(self) -> np.ndarray:
-        return self.host.copy()
+        return self._read_by_the_host().copy()
 
 
 class Device:
@@ -114,15 +121,6 @@ class Device:
     def synchronize(self) -> None: ...
 
 
-class Event:
-    """A moment: here the host's, as what runs is done when the call returns."""
-
-    def record(self) -> None:
-        self.seconds = time.perf_counter()
-
-    def synchronize(self) -> None: ...
-
-
 class Module(types.ModuleType):
     """`cupy`: NumPy's functions, taking and returning device arrays."""
 
@@ -130,7 +128,11 @@ class Module(types.ModuleType):
     ndarray = ndarray
     cuda = types.SimpleNamespace(
         Device=Device,
-        Event=Event,
+        Event=streams.Event,
+        Stream=streams.Stream,
+        MemoryPool=streams.MemoryPool,
+        using_allocator=streams.using_allocator,
+        alloc_pinned_memory=bytearray,
         get_elapsed_time=lambda first, last: 1000 * (last.seconds - first.seconds),
         runtime=types.SimpleNamespace(
             getDeviceCount=lambda: 1,
@@ -148,17 +150,23 @@ class Module(types.ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(np, name)
-        return found if isinstance(found, type) or not callable(found) else _calling(found)
+        if isinstance(found, type) or not callable(found):
+            return found
+        return _changing(found) if name == "copyto" else _calling(found)
 
     def get_default_memory_pool(self) -> Any:
-        return types.SimpleNamespace(free_bytes=lambda: 0, free_all_blocks=lambda: None)
+        return types.SimpleNamespace(free_bytes=lambda: 0, free_all_blocks=lambda: None, malloc=lambda size: None)
 
     def asarray(self, x: Any, dtype: Any = None) -> ndarray:
         """Copy to the device: here alone NumPy arrays are welcome."""
         return x if isinstance(x, ndarray) and dtype in (None, x.dtype) else self.array(x, dtype)
 
     def array(self, x: Any, dtype: Any = None) -> ndarray:
-        return ndarray(np.array(x.host if isinstance(x, ndarray) else x, dtype))
+        if isinstance(x, ndarray):
+            return _calling(np.array)(x, dtype)
+        if not isinstance(x, (int, float)):
+            streams.refuse_while_capturing()
+        return ndarray(np.array(x, dtype))
 
 
 def install(monkeypatch: Any, kernels: Callable[[Any, str], Any] | None = None) -> Any:
@@ -177,7 +185,8 @@ def install(monkeypatch: Any, kernels: Callable[[Any, str], Any] | None = None) 
 
 def _launching(run: Callable[..., None]) -> Callable[..., None]:
     def launching(grid: Any, block: Any, arguments: tuple[Any, ...], **options: Any) -> None:
-        run(grid, block, tuple(map(_hosted, arguments)), **options)
+        hosted = tuple(map(_hosted, arguments))
+        streams.queued(lambda: run(grid, block, hosted, **options))
 
     return launching
 
@@ -189,11 +198,37 @@ def _hosted(argument: Any) -> Any:
     return argument.host if isinstance(argument, ndarray) else argument
 
 
-def _calling(function: Callable[..., Any]) -> Callable[..., Any]:
+def _calling(function: Callable[..., Any], *own: np.ndarray) -> Callable[..., Any]:
+    """Return a NumPy function over device arrays. own: what a method belongs to."""
+
     def calling(*args: Any, **kwargs: Any) -> Any:
-        return _wrapped(function(*_unwrapped(args), **_unwrapped(kwargs)))
+        given, named = _unwrapped(args), _unwrapped(kwargs)
+        if kwargs.get("out") is not None:
+            streams.queued(lambda: function(*given, **named))
+            return kwargs["out"][0] if isinstance(kwargs["out"], tuple) else kwargs["out"]
+        name = getattr(function, "__name__", "")
+        return _wrapped(streams.made(lambda: function(*given, **named), [*own, *_arrays((given, named))], name))
 
     return calling
+
+
+def _changing(function: Callable[..., Any]) -> Callable[..., None]:
+    """Return a NumPy function that changes what it belongs to or is given."""
+
+    def changing(*args: Any, **kwargs: Any) -> None:
+        given, named = _unwrapped(args), _unwrapped(kwargs)
+        streams.queued(lambda: function(*given, **named))
+
+    return changing
+
+
+def _arrays(value: Any) -> Iterator[np.ndarray]:
+    """Yield the NumPy arrays in arguments."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, (tuple, list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _arrays(item)
 
 
 def _unwrapped(value: Any) -> Any:

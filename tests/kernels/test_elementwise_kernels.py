@@ -90,6 +90,16 @@ def test_the_scale_of_a_loss():
     for found, (new, good, skipped) in zip((0, 0, 0, 0, 3, 1, 0), expected, strict=True):
         adapt_loss_scale(scale, counts, np.array([found], np.int32), 3)
         assert (*scale, *counts) == (new, good, skipped)
+    adapt_loss_scale(scale, counts, np.array([1], np.int32), 3, stopped=np.array([1], np.int32))
+    assert (*scale, *counts) == expected[-1]
+
+
+def test_dropout_of_a_step_that_only_the_device_knows(dtype):
+    (x,) = numbers(5, (3, 17), dtype=dtype)
+    for impl in ("auto", "reference"):
+        with dispatch.using(impl):
+            known, told = (Stream(7, "a", 41), Stream(7, "a", 9, now=np.array([41], np.int32)))
+            assert_same(list(ops.dropout(x, 0.4, told)), list(ops.dropout(x, 0.4, known)))
 
 
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])

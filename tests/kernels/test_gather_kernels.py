@@ -7,7 +7,7 @@ import pytest
 from ops.test_gather import SHAPES, example
 from oracles import gather as oracle
 
-from gpucnn import ops
+from gpucnn import dispatch, ops
 from gpucnn.errors import ArgumentError
 
 pytestmark = pytest.mark.usefixtures("on_kernels")
@@ -21,6 +21,19 @@ def test_equals_plain_loops(image_dtype, shifted, dtype):
             arguments = example(shape, changes, image_dtype, dtype, shifted)
             for found, expected in zip(ops.gather(*arguments), oracle.gather(*arguments), strict=True):
                 np.testing.assert_array_equal(found, expected, strict=True)
+
+
+def test_one_of_many_batches():
+    """Which one is read from the device, by the kernel and by the reference."""
+    images, labels, indices, drawn, scale, shift = example((5, 2, 1), 2, "uint8", "float32", True)
+    size, number = len(indices) // 3, np.array([2], np.int32)
+    part = slice(2 * size, 3 * size)
+    expected = oracle.gather(images, labels, indices[part], drawn[part], scale, shift)
+    for impl in ("fast", "reference"):
+        with dispatch.using(impl):
+            given = (images, labels, indices, drawn, scale, shift, number, size)
+            for found, wanted in zip(ops.gather(*given), expected, strict=True):
+                np.testing.assert_array_equal(found, wanted, strict=True)
 
 
 def test_no_images():

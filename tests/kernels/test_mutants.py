@@ -25,8 +25,10 @@ from cushim.expected import reference
 from cushim.module import KernelError, Module, Schedule
 
 from gpucnn import dispatch, ops
+from gpucnn.backend import Device
 from gpucnn.cuda import launch, plans, sums
 from gpucnn.cuda.sources import kernels, source
+from gpucnn.cuda.step import ROWS, Backup, Ledger
 from gpucnn.ops.cast import store, widened
 from gpucnn.ops.finite import count_nonfinite
 from gpucnn.ops.loss_scale import adapt_loss_scale
@@ -107,12 +109,46 @@ def from_the_device() -> list[Any]:
     return found
 
 
+def copied_arrays() -> list[Any]:
+    """Of one array of several chunks and a short one: kept as they are, left as they were changed, put back."""
+    arrays = [np.resize(X, 5000).copy(), B.copy()]
+    kept, changed = ([array + number for array in arrays] for number in (1, 2))
+    if "numpy" not in launch.compilers:
+        return [*changed, *kept]
+    backup = Backup(arrays)
+    arrays[0] += 1
+    arrays[1] += 1
+    backup.keep()
+    arrays[0] += 1
+    arrays[1] += 1
+    backup.put_back(np.zeros(1, np.int32))
+    left = [array.copy() for array in arrays]
+    backup.put_back(np.ones(1, np.int32))
+    return [*left, *arrays]
+
+
+def finished() -> list[Any]:
+    """Steps of a page of which the third has a gradient that is not finite; and the row that comes after the last."""
+    ledger = Ledger(Device("cpu"), np.float32, 2)
+    if "numpy" not in launch.compilers:
+        return EXPECTED_PAGE
+    ledger.open(7, [(i, i + 0.5) for i in range(ROWS)])
+    found = []
+    for i in range(5):
+        ledger._counters[1] += (ROWS - 3) * (i == 1)
+        grads = [np.full(3, np.inf if i == 3 else 1, np.float32), np.ones(1, np.float32)]
+        ledger.finish(np.array(0.25 * i, np.float32), np.array([i], np.int32), grads)
+        found += [ledger._counters.copy(), ledger.numbers.copy()]
+    return [*found, ledger.losses()[[0, 1, -2, -1]], ledger._corrects[[0, 1, -2, -1]]]
+
+
 def gathered() -> list[Any]:
     """Of images of several blocks; the one that comes last in the data set is the last in the batch, too."""
     rng = np.random.default_rng(4)
     images, indices = rng.integers(0, 256, (9, 5, 7, 3)).astype(np.uint8), np.array([3, 0, 0, 5, 8])
     frames = np.stack([some_frames(rng, len(indices), images.shape[1:]) for _ in range(2)], axis=1)
-    return list(ops.gather(images, np.arange(9), indices, frames, *numbers(9, (3,), (3,), dtype="float32")))
+    given = (images, np.arange(9), indices, frames, *numbers(9, (3,), (3,), dtype="float32"))
+    return [*ops.gather(*given), *ops.gather(*given, batch=np.array([1], np.int32), size=2)]
 
 
 def scaled() -> list[Any]:
@@ -121,7 +157,8 @@ def scaled() -> list[Any]:
     for found in (0, 0, 0, 7, 0, 0):
         adapt_loss_scale(scale, counts, np.array([found], np.int32), 2)
         seen += [scale.copy(), counts.copy()]
-    return seen
+    adapt_loss_scale(scale, counts, np.array([1], np.int32), 2, np.array([1], np.int32))
+    return [*seen, scale, counts]
 
 
 def dropped() -> list[Any]:
@@ -179,6 +216,16 @@ def on_tensor_cores(operation: Callable[..., Any], *given: Any, **options: Any) 
         return [operation(*given, **options)]
 
 
+EXPECTED_PAGE: list[Any] = [
+    *(np.array([8, 1, 1, 0]), np.array([0, 0.5])),
+    *(np.array([9, ROWS - 1, 2, 0]), np.array([ROWS - 2, ROWS - 1.5])),
+    *(np.array([10, 0, 3, 0]), np.array([ROWS - 1, ROWS - 0.5])),
+    *(np.array([10, 0, 3, 1]), np.array([ROWS - 1, ROWS - 0.5])) * 2,
+    np.array([0, 0, 0.25, 0.5]),
+    np.array([0, 0, 1, 2]),
+]
+"""Step, row, batch and skip after each step, and its numbers; then losses and counts of the first and last rows."""
+
 RUNS: dict[str, Run] = {
     "conv2d": lambda: [ops.conv2d(X, W, B, **WINDOW)],
     "conv2d data": lambda: [ops.conv2d_backward_data(DL, W, X.shape, **LEFT_OVER)],
@@ -232,6 +279,9 @@ RUNS: dict[str, Run] = {
     "gelu": lambda: [ops.gelu(X), ops.gelu_backward(X, X, X)],
     "add": lambda: [ops.add(SCORES, SCORES[::-1].copy())],
     "dropout": dropped,
+    "dropout, queued": lambda: list(ops.dropout(SCORES, 0.4, Stream(3, "mutant", 2, now=np.array([5], np.int32)))),
+    "copies": copied_arrays,
+    "step": finished,
     "sgd": lambda: steps(sgd_update, 1, lr=0.1, momentum=0.9, decay=0.1, nesterov=True),
     "adam": lambda: steps(adam_update, 2, lr=0.1, step=3, beta1=0.9, beta2=0.99, eps=0.1, decay=0.1, decoupled=False),
     "adagrad": lambda: steps(adagrad_update, 1, lr=0.1, eps=0.1, decay=0.1),
@@ -459,11 +509,24 @@ MUTANTS = [
     Mutant("dropout", "drawn.word[j]", "drawn.word[3 - j]", "dropout"),
     Mutant("dropout", "(kept[i] ? scale : Acc(0)));\n  }", "Acc(kept[i]));\n  }", "dropout"),
     Mutant("dropout", "if (i < count) dx", "dx", "dropout"),
-    Mutant("loss_scale", "if (element() > 0) return;", "", "loss scale"),
+    Mutant("loss_scale", "element() > 0 || ", "", "loss scale"),
+    Mutant("loss_scale", " || (stopped && *stopped)", "", "loss scale"),
     Mutant("loss_scale", "*scale *= 0.5f, ", "", "loss scale"),
     Mutant("loss_scale", "counts[0] = 0, counts[1] += 1", "counts[1] += 1", "loss scale"),
     Mutant("loss_scale", "counts[0] + 1 < growth", "counts[0] < growth", "loss scale"),
     Mutant("loss_scale", "*scale *= 2.0f, counts[0] = 0", "*scale *= 2.0f", "loss scale"),
+    Mutant("dropout", "now ? uint32(*now) : step", "step", "dropout, queued"),
+    Mutant("gather", "count / (H * W * C)", "count / H", "gather"),
+    Mutant("gather", "+ n, index", ", index", "gather"),
+    Mutant("copy", "where && !*where", "where && *where", "copies"),
+    Mutant("copy", "i < chunk.end", "i < chunk.end - 1", "copies"),
+    Mutant("copy", "to[chunk.array]", "to[0]", "copies"),
+    Mutant("step", "if (element() != 0) return;", "", "step"),
+    Mutant("step", "counters[SKIP] = 1", "return", "step"),
+    Mutant("step", "if (counters[SKIP]) return;", "", "step"),
+    Mutant("step", "page[row * width + i]", "page[row + i]", "step"),
+    Mutant("step", "row + 1 < rows ? row + 1 : 0", "row + 1", "step"),
+    Mutant("step", "++counters[STEP], ++counters[BATCH]", "++counters[STEP]", "step"),
     Mutant("update", "g + momentum * v", "g + v", "sgd"),
     Mutant("update", "sqrt(s) / root + eps", "sqrt(s + eps) / root", "adam"),
     Mutant("update", "chunk.flag ? decay", "true ? decay", "sgd"),
@@ -502,7 +565,7 @@ MUTANTS = [
     Mutant(
         "gather", "int k = changes - 1; k >= 0 && !covered; --k", "int k = 0; k < changes && !covered; ++k", "gather"
     ),
-    Mutant("gather", "[n * changes + k]", "[k]", "gather"),
+    Mutant("gather", "[place * changes + k]", "[k]", "gather"),
     Mutant("gather", "shift ? scaled + shift[channel]", "false ? scaled", "gather"),
     Mutant("finite", "atomicAdd(total, found)", "*total += found", "finite"),
     Mutant("finite", "i < chunk.end", "i <= chunk.end", "finite"),

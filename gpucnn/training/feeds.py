@@ -1,0 +1,122 @@
+"""Batches for steps that are queued ahead: each step finds its own where the graph looks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import numpy as np
+
+from gpucnn import ops
+from gpucnn.backend import Array
+from gpucnn.cuda.graph import pinned, send
+from gpucnn.cuda.step import Ledger
+from gpucnn.data.loader import Batches, Loader
+from gpucnn.data.resident import ResidentLoader
+
+
+class ResidentFeed:
+    """Batches gathered on the device that holds the images, from tables of indices and frames.
+
+    The tables are of many batches; the ledger counts which one is next.
+    """
+
+    def __init__(self, loader: ResidentLoader, ledger: Ledger) -> None:
+        self._loader, self._ledger, device = loader, ledger, loader.device
+        self._indices = device.xp.zeros(loader.drawn, np.int64)
+        self._frames: Array = device.xp.zeros((loader.drawn, *next(loader.chosen(0))[1].shape[1:]), np.int32)
+        self._scale, self._shift = loader.affine()
+        self._next: tuple[int, int] | None = None  # epoch and batch that come next, of those that were laid out
+        self._left = 0
+        self._chosen: Iterator[tuple[Array, Array]] = iter(())
+
+    def batch(self) -> tuple[Array, Array]:
+        """Return the batch of the step under way: a part of the graph."""
+        resident, size = self._loader.resident, self._loader.batch_size
+        tables = self._indices, self._frames, self._scale, self._shift
+        return ops.gather(resident.images, resident.labels, *tables, batch=self._ledger.batch, size=size)
+
+    def lay_out(self, epoch: int, batch: int, most: int) -> int:
+        """Make ready the next batches, from this one on; return how many steps may be queued now, at most `most`."""
+        if self._next != (epoch, batch):
+            self._chosen, self._left = self._loader.chosen(epoch, batch), 0
+        if not self._left:
+            indices, frames = next(self._chosen)
+            self._indices[: len(indices)] = self._loader.device.asarray(indices)
+            self._frames[: len(frames)] = self._loader.device.asarray(frames)
+            self._ledger.batch.fill(0)
+            self._left = len(indices) // self._loader.batch_size
+        count = min(most, self._left)
+        self._next, self._left = (epoch, batch + count), self._left - count
+        return count
+
+    def close(self) -> None:
+        """Forget what was laid out."""
+        self._next = None
+
+
+class _Slot:
+    """Room for one batch on its way: pinned on the host, and on the device."""
+
+    def __init__(self, cuda: Any, x: Array, labels: Array) -> None:
+        self.device = (x.copy(), labels.copy())
+        self.host = tuple(pinned(cuda, array.shape, array.dtype) for array in self.device)
+        self.there, self.free = (cuda.Event(disable_timing=True) for _ in range(2))
+        self.free.record()
+
+
+class StreamedFeed:
+    """Batches prepared on the host, copied to the device while the steps before them are computed.
+
+    stream: in which the steps run. A batch goes through one of two pinned buffers, by a copy that runs beside the
+    steps, and from there to where the graph reads it.
+    """
+
+    def __init__(self, loader: Loader, stream: Any) -> None:
+        self._loader, self._stream, device = loader, stream, loader.device
+        shape = loader.source.read(np.arange(1)).shape[1:]
+        self._own: tuple[Array, Array] = (
+            device.xp.zeros((loader.batch_size, *shape), loader.dtype),
+            device.xp.zeros(loader.batch_size, np.int64),
+        )
+        self._copies = device.xp.cuda.Stream(non_blocking=True)
+        self._slots = [_Slot(device.xp.cuda, *self._own) for _ in range(2)]
+        self._next: tuple[int, int] | None = None
+        self._prepared: Batches | None = None
+
+    def batch(self) -> tuple[Array, Array]:
+        """Return the batch of the step under way: where the graph reads it."""
+        return self._own
+
+    def lay_out(self, epoch: int, batch: int, most: int) -> int:
+        """Make ready one batch; return 1, the steps that may be queued now."""
+        if self._next != (epoch, batch) or self._prepared is None:
+            self.close()
+            self._prepared = self._loader.prepared(epoch, batch)
+        slot = self._slots[batch % 2]
+        given = next(self._prepared)
+        slot.free.synchronize()  # the step before the last has taken its batch from here
+        for host, own, values in zip(slot.host, slot.device, given, strict=True):
+            host[...] = values
+            send(host, own, self._copies)
+        slot.there.record(self._copies)
+        self._stream.wait_event(slot.there)
+        for own, target in zip(slot.device, self._own, strict=True):
+            target[...] = own
+        slot.free.record(self._stream)
+        self._next = (epoch, batch + 1)
+        return 1
+
+    def close(self) -> None:
+        """End the threads that prepare batches."""
+        if isinstance(self._prepared, Generator):
+            self._prepared.close()
+        self._prepared = self._next = None
+
+
+Feed = ResidentFeed | StreamedFeed
+
+
+def feed(loader: Loader, ledger: Ledger, stream: Any) -> Feed:
+    """Return what feeds the steps that run in `stream` with a loader's batches."""
+    return ResidentFeed(loader, ledger) if isinstance(loader, ResidentLoader) else StreamedFeed(loader, stream)
