@@ -51,9 +51,8 @@ class ResidentFeed:
         """Return the batch of the step under way: a part of the graph."""
         resident, size = self._loader.resident, self._loader.batch_size
         tables = self._indices, self._frames, self._scale, self._shift
-        return ops.gather(
-            resident.images, resident.labels, *tables, dtype=self._loader.dtype, batch=self._ledger.batch, size=size
-        )
+        now = self._ledger.batch
+        return ops.gather(resident.images, resident.labels, *tables, batch=now, size=size, dtype=self._loader.dtype)
 
     def lay_out(self, epoch: int, batch: int, most: int) -> int:
         """Make ready the next batches, from this one on; return how many steps may be queued now, at most `most`."""

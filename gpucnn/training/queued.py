@@ -47,7 +47,7 @@ class Queue:
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer, self._loader = trainer, trainer.batches
-        self._step = GraphStep(trainer.gradients, trainer.optimizer, trainer.experiment.seed)
+        self._step = GraphStep(trainer.gradients, trainer.optimizer, trainer.experiment.seed, trainer.scaling)
         self._stream = self._step.recorder.stream
         self._feed = feed(trainer.batches, self._step.ledger, self._stream)
         self._step.batch = self._feed.batch

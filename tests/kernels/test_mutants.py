@@ -176,7 +176,8 @@ def scaled() -> list[Any]:
     for found in (0, 0, 0, 7, 0, 0):
         adapt_loss_scale(scale, counts, np.array([found], np.int32), 2)
         seen += [scale.copy(), counts.copy()]
-    return seen
+    adapt_loss_scale(scale, counts, np.array([1], np.int32), 2, np.array([1], np.int32))
+    return [*seen, scale, counts]
 
 
 def dropped() -> list[Any]:
@@ -581,6 +582,12 @@ MUTANTS = [
     Mutant("dropout", "drawn.word[j]", "drawn.word[3 - j]", "dropout"),
     Mutant("dropout", "(kept[i] ? scale : Acc(0)));\n  }", "Acc(kept[i]));\n  }", "dropout"),
     Mutant("dropout", "if (i < count) dx", "dx", "dropout"),
+    Mutant("loss_scale", "element() > 0 || ", "", "loss scale"),
+    Mutant("loss_scale", " || (stopped && *stopped)", "", "loss scale"),
+    Mutant("loss_scale", "*scale *= 0.5f, ", "", "loss scale"),
+    Mutant("loss_scale", "counts[0] = 0, counts[1] += 1", "counts[1] += 1", "loss scale"),
+    Mutant("loss_scale", "counts[0] + 1 < growth", "counts[0] < growth", "loss scale"),
+    Mutant("loss_scale", "*scale *= 2.0f, counts[0] = 0", "*scale *= 2.0f", "loss scale"),
     Mutant("dropout", "now ? uint32(*now) : step", "step", "dropout, queued"),
     Mutant("gather", "count / (H * W * C)", "count / H", "gather"),
     Mutant("gather", "+ n, index", ", index", "gather"),
@@ -593,11 +600,6 @@ MUTANTS = [
     Mutant("step", "page[row * width + i]", "page[row + i]", "step"),
     Mutant("step", "row + 1 < rows ? row + 1 : 0", "row + 1", "step"),
     Mutant("step", "++counters[STEP], ++counters[BATCH]", "++counters[STEP]", "step"),
-    Mutant("loss_scale", "if (element() > 0) return;", "", "loss scale"),
-    Mutant("loss_scale", "*scale *= 0.5f, ", "", "loss scale"),
-    Mutant("loss_scale", "counts[0] = 0, counts[1] += 1", "counts[1] += 1", "loss scale"),
-    Mutant("loss_scale", "counts[0] + 1 < growth", "counts[0] < growth", "loss scale"),
-    Mutant("loss_scale", "*scale *= 2.0f, counts[0] = 0", "*scale *= 2.0f", "loss scale"),
     Mutant("update", "g + momentum * v", "g + v", "sgd"),
     Mutant("update", "sqrt(s) / root + eps", "sqrt(s + eps) / root", "adam"),
     Mutant("update", "chunk.flag ? decay", "true ? decay", "sgd"),
