@@ -27,11 +27,11 @@ class Ledger:
 
     step, batch, skip: int32 (1,): the step of the run, the batch of those that are on the device, and whether a step
     was met whose loss or gradients are not finite: that one and all behind it change nothing. numbers: what the update
-    of the step under way takes. dtype: of the loss and the weights; width: how many numbers a step has.
+    of the step under way takes. dtype: of the loss; width: how many numbers a step has.
     """
 
     def __init__(self, device: Device, dtype: Any, width: int) -> None:
-        self._device, xp, acc = device, device.xp, accumulator(np.dtype(dtype))
+        self._device, self.dtype, xp, acc = device, dtype, device.xp, accumulator(np.dtype(dtype))
         self._counters: Array = xp.zeros(4, np.int32)
         self.step, self.batch, self.skip = (self._counters[i : i + 1] for i in (_STEP, _BATCH, _SKIP))
         self._page, self.numbers = xp.zeros((ROWS, width), acc), xp.zeros(width, acc)
@@ -43,10 +43,14 @@ class Ledger:
         self._page[: len(rows)] = self._device.asarray(rows)
         self._counters[: _ROW + 1] = self._device.asarray(np.array([step, 0], np.int32))
 
-    def finish(self, loss: Array, correct: Array, grads: Sequence[Array]) -> None:
-        """End the gradients of a step: fill in its row and lay out its numbers, or set `skip`."""
+    def finish(self, loss: Array, correct: Array, grads: Sequence[Array], lost: Array | None = None) -> None:
+        """End the gradients of a step: fill in its row and lay out its numbers, or set `skip`.
+
+        lost: int32 (1,), not 0 where another reason stops it.
+        """
+        found = _nonfinite([loss, *grads])
         launch(
-            "finish_step", (1,), nonfinite=_nonfinite([loss, *grads]), loss=loss, correct=correct,
+            "finish_step", (1,), nonfinite=found if lost is None else found + lost, loss=loss, correct=correct,
             page=self._page, counters=self._counters, numbers=self.numbers, losses=self._losses,
             corrects=self._corrects, width=self._page.shape[1], rows=ROWS,
         )  # fmt: skip

@@ -8,7 +8,7 @@ finite changes nothing, and neither do those queued behind it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpucnn.backend import Array, Device
 from gpucnn.config.implementations import computing
@@ -19,6 +19,7 @@ from gpucnn.random import Step
 from gpucnn.training.finite import gradients
 from gpucnn.training.gradients import Gradients
 from gpucnn.training.parts import build_model
+from gpucnn.training.scaling import LossScale
 
 if TYPE_CHECKING:
     from gpucnn.config.experiment import Experiment
@@ -37,8 +38,6 @@ def why_eager(experiment: Experiment, device: Device) -> str:
         return ""
     if experiment.impl == "reference":
         return "impl is reference: what it calls cannot be recorded"
-    if experiment.precision == "fp16":
-        return "the loss's scale follows each step's gradients"
     if experiment.training.micro_batch not in (None, "auto"):
         return "training.micro_batch adds up the parts of a batch on the host"
     optimizer = experiment.optimizer.build()
@@ -48,17 +47,22 @@ def why_eager(experiment: Experiment, device: Device) -> str:
 
 
 class GraphStep:
-    """A training step that waits for nobody. seed: of dropout. Where its batch comes from is set later: `batch`."""
+    """A training step that waits for nobody. seed: of dropout. Where its batch comes from is set later: `batch`.
+
+    scaling: the scale of the loss, where it has one. A gradient that is not finite is then a reason to change that, and
+    to leave out the step's update; it does not stop the steps behind it.
+    """
 
     batch: Batch
 
-    def __init__(self, gradients: Gradients, optimizer: Optimizer, seed: int) -> None:
+    def __init__(self, gradients: Gradients, optimizer: Optimizer, seed: int, scaling: LossScale | None = None) -> None:
+        self._scaling = scaling
         self._gradients, self._model, self._optimizer, self._seed = gradients, gradients.model, optimizer, seed
         self.recorder = Recorder(self._model.device)
         self.ledger = Ledger(
             self._model.device, accumulator(self._model.dtype), len(optimizer.numbers(optimizer.lr, 0))
         )
-        self._statistics = Backup(list(self._model.state.values()))
+        self._kept = Backup([*self._model.state.values(), *(scaling.floats() if scaling else [])])
         self._replays: dict[int, Work] = {}  # by how many steps they are
 
     @property
@@ -71,7 +75,7 @@ class GraphStep:
 
         def work() -> None:
             for _ in range(steps):
-                self._statistics.keep()
+                self._kept.keep()
                 self._train()
 
         self._replays[steps] = self.recorder.record(work)
@@ -84,7 +88,7 @@ class GraphStep:
         if not self._replays:
             with self.recorder.memory():
                 for _ in range(steps):
-                    self._statistics.keep()
+                    self._kept.keep()
                     self._try()
             return
         for size in sorted(self._replays, reverse=True):
@@ -102,17 +106,23 @@ class GraphStep:
         try:
             self._train()
         except Exception:
-            self._statistics.put_back()
+            self._kept.put_back()
             self._model.zero_grad()
             raise
 
     def _train(self) -> None:
-        ledger, params = self.ledger, self._model.params
+        ledger, params, scaling = self.ledger, self._model.params, self._scaling
         x, labels = self.batch()
-        loss, correct = self._gradients.queued(x, labels, Step(self._seed, 0, now=ledger.step))
-        ledger.finish(loss, correct, list(gradients(params).values()))
-        self._optimizer.update(params, lr=0.0, step=0, numbers=ledger.numbers, skip=ledger.skip)
-        self._statistics.put_back(ledger.skip)
+        step, scale = Step(self._seed, 0, now=ledger.step), scaling.scale if scaling else None
+        loss, correct = self._gradients.queued(x, labels, step, scale)
+        given: dict[str, Any] = {"lr": 0.0, "step": 0, "numbers": ledger.numbers}
+        if scaling:
+            ledger.finish(loss, correct, [], scaling.lost_on_device(ledger.step))
+            scaling.update(self._optimizer, params, stopped=ledger.skip, **given)
+        else:
+            ledger.finish(loss, correct, list(gradients(params).values()))
+            self._optimizer.update(params, skip=ledger.skip, **given)
+        self._kept.put_back(ledger.skip)
 
 
 class CapturedStep:
@@ -127,7 +137,8 @@ class CapturedStep:
         optimizer = experiment.optimizer.build()
         optimizer.build(self.model.params)
         whole = Gradients(self.model, experiment.loss.build(), None, lambda text: None)
-        self.step = GraphStep(whole, optimizer, experiment.seed)
+        scaling = LossScale(device) if experiment.precision == "fp16" else None
+        self.step = GraphStep(whole, optimizer, experiment.seed, scaling)
         self.step.batch = lambda: (x, labels)
         self.stream, self._steps = self.step.recorder.stream, steps
         self.step.recorder.begin()

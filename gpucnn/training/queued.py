@@ -47,11 +47,11 @@ class Queue:
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer, self._loader = trainer, trainer.batches
-        self._step = GraphStep(trainer.gradients, trainer.optimizer, trainer.experiment.seed)
+        self._step = GraphStep(trainer.gradients, trainer.optimizer, trainer.experiment.seed, trainer.scaling)
         self._stream = self._step.recorder.stream
         self._feed = feed(trainer.batches, self._step.ledger, self._stream)
         self._step.batch = self._feed.batch
-        self._pages = [Page(self._step.recorder.cuda, trainer.model.dtype) for _ in range(2)]
+        self._pages = [Page(self._step.recorder.cuda, self._step.ledger.dtype) for _ in range(2)]
         self._most, self._warm, self._unrolled, self._short = 1, 0, False, False
         self._began = self._waited = 0.0
         self._bad = False

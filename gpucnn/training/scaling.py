@@ -38,15 +38,35 @@ class LossScale:
         self.scale, self.counts = device.asarray([START], np.float32), device.asarray([0, 0], np.int32)
         self._device, self._told = device, 0
 
-    def update(self, optimizer: Optimizer, params: Mapping[str, Parameter], **options: Any) -> None:
-        """Update the parameters from their scaled gradients, unless one is not finite; then change the scale."""
+    def update(
+        self,
+        optimizer: Optimizer,
+        params: Mapping[str, Parameter],
+        *,
+        stopped: Array | None = None,
+        **options: Any,
+    ) -> None:
+        """Update the parameters from their scaled gradients, unless one is not finite; then change the scale.
+
+        stopped: int32 (1,), on the device; where it is not 0, there is no update either.
+        """
         found = ops.count_nonfinite(*(p.grad for p in params.values() if p.grad is not None))
-        optimizer.update(params, skip=found, unscale=self.scale, **options)
+        skip = found if stopped is None else found + stopped
+        optimizer.update(params, skip=skip, unscale=self.scale, **options)
         adapt_loss_scale(self.scale, self.counts, found, GROWTH)
 
     def lost(self, step: int) -> bool:
         """Return whether gradients are not finite even where they are not scaled; looked for every tenth step."""
         return step % LOOK == 0 and float(self.scale[0]) < 1
+
+    def lost_on_device(self, step: Array) -> Array:
+        """Return what `lost` does for a step whose number only the device knows: int32 (1,), not 0 where it is true."""
+        lost: Array = ((step % LOOK == 0) & (self.scale < 1)).astype(np.int32)
+        return lost
+
+    def floats(self) -> list[Array]:
+        """Return the arrays themselves, seen as float32: for those who keep copies of all that a step changes."""
+        return [self.scale, self.counts.view(np.float32)]
 
     @property
     def skipped(self) -> int:
