@@ -31,29 +31,32 @@ struct BandSums {
   const Terms& terms;
   const Sight& sight;
   const Tiling& t;
-  bool neighbours;
-  int length, quads, n0, j0, group, quad, lane, lanes;
+  const int chunk;  // of all sums, which this block has
   Acc sums[4][8];
 
-  // A block's chunk of the sums is the `chunk`-th.
   __device__ BandSums(const Terms& terms, const Sight& sight, const Tiling& t, int chunk)
-      : terms(terms), sight(sight), t(t), neighbours(sight.depth % 4 == 0), sums{} {
-    length = terms.g.R * terms.g.S * sight.depth, quads = (length - 1) / 4 + 1;
-    const int chunks = (quads - 1) / t.quads + 1, team = t.groups * t.quads;
-    n0 = chunk / chunks * t.groups * 8, j0 = chunk % chunks * t.quads;
-    group = threadIdx.x % t.groups, quad = threadIdx.x / t.groups % t.quads;
-    lane = threadIdx.x / team, lanes = blockDim.x / team;
-  }
+      : terms(terms), sight(sight), t(t), chunk(chunk), sums{} {}
 
-  // The i-th term of a quad.
-  __device__ int term(int quad, int i) const { return neighbours ? quad * 4 + i : quad + i * quads; }
+  __device__ int length() const { return terms.g.R * terms.g.S * sight.depth; }
+  __device__ int quads() const { return (length() - 1) / 4 + 1; }
+  __device__ int chunks() const { return (quads() - 1) / t.quads + 1; }  // with the same channels
+  __device__ int channel() const { return chunk / chunks() * t.groups * 8; }
+  __device__ int team() const { return t.groups * t.quads; }
+  __device__ int lanes() const { return blockDim.x / team(); }
+
+  // The i-th term of the quad that a thread has as member of its team.
+  __device__ int term(int member, int i) const {
+    const int quad = chunk % chunks() * t.quads + member / t.groups;
+    return sight.depth % 4 == 0 ? quad * 4 + i : quad < quads() ? quad + i * quads() : length();
+  }
 
   // Adds a tile, whose band other threads may just have brought.
   __device__ void add(const BandMemory& memory, const T* other, const Spot& spot) {
     const int count = spot.rows * spot.columns, columns = t.groups * 8, stretch = min(BESIDE / columns, PLACES);
+    const int member = threadIdx.x % team(), lane = threadIdx.x / team(), n0 = channel();
     int at[4];
 #pragma unroll
-    for (int i = 0; i < 4; ++i) at[i] = terms.place(min(term(j0 + quad, i), length - 1), spot, t);
+    for (int i = 0; i < 4; ++i) at[i] = terms.place(min(term(member, i), length() - 1), spot, t);
     for (int m = 0; m < count; m += stretch) {
       const int results = min(stretch, count - m);
       if (m > 0) __syncthreads();
@@ -65,27 +68,27 @@ struct BandSums {
       }
       for (int i = threadIdx.x; i < results; i += blockDim.x) memory.places[i] = spot.place(m + i, sight, t);
       __syncthreads();
-      if (lane >= lanes) continue;
-      const Acc* own = memory.beside + group * 8;
-      if (neighbours) add_results<true>(sums, memory.band, at, own, memory.places, lane, results, lanes, columns);
-      else add_results<false>(sums, memory.band, at, own, memory.places, lane, results, lanes, columns);
+      if (lane >= lanes()) continue;
+      const Acc* own = memory.beside + member % t.groups * 8;
+      if (sight.depth % 4 == 0)
+        add_results<true>(sums, memory.band, at, own, memory.places, lane, results, lanes(), columns);
+      else add_results<false>(sums, memory.band, at, own, memory.places, lane, results, lanes(), columns);
     }
   }
 
   // Writes all lanes' sums, by way of the band's memory.
   __device__ void write(const BandMemory& memory, Acc* parts) const {
-    const int team = t.groups * t.quads;
 #pragma unroll
     for (int i = 0; i < 4; ++i) {  // of one term of each thread
       __syncthreads();
 #pragma unroll
       for (int n = 0; n < 8; ++n) memory.band[threadIdx.x * 8 + n] = sums[i][n];
       __syncthreads();
-      for (int e = threadIdx.x; e < team * 8; e += blockDim.x) {
-        const int owner = e / 8, n = n0 + owner % t.groups * 8 + e % 8, own = j0 + owner / t.groups, k = term(own, i);
-        if (n >= sight.outputs || own >= quads || k >= length) continue;
+      for (int e = threadIdx.x; e < team() * 8; e += blockDim.x) {
+        const int n = channel() + e / 8 % t.groups * 8 + e % 8, k = term(e / 8, i);
+        if (n >= sight.outputs || k >= length()) continue;
         Acc sum = memory.band[e];
-        for (int l = 1; l < lanes; ++l) sum += memory.band[l * team * 8 + e];
+        for (int l = 1; l < lanes(); ++l) sum += memory.band[l * team() * 8 + e];
         parts[terms.weight(n, k)] = sum;
       }
     }

@@ -46,8 +46,3 @@ extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
 band_backward_data_4(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g, Tiling t) {
   band_tile<4>(dy, w, static_cast<const T*>(nullptr), dx, BackwardTerms{g}, Sight::backward(g), t);
 }
-
-extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
-band_backward_data_8(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g, Tiling t) {
-  band_tile<8>(dy, w, static_cast<const T*>(nullptr), dx, BackwardTerms{g}, Sight::backward(g), t);
-}

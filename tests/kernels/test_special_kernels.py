@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("on_kernels")
 BANDS = {
     "first layer": conv((2, 9, 11, 3), (10, 3, 3, 3), padding=1),
     "first layer, 7x7, stride 2": conv((2, 15, 12, 1), (9, 7, 7, 1), stride=2, padding=3),
-    "more than a stretch": conv((2, 10, 9, 16), (16, 3, 3, 16), padding=1),
+    "more than a stretch": conv((1, 6, 7, 16), (16, 3, 3, 16), padding=1),
     "more than a tile, stride 2 by 1": conv((1, 22, 15, 4), (40, 3, 2, 4), stride=(2, 1), padding=((0, 2), (1, 0))),
     "dilation": conv((1, 9, 11, 5), (5, 3, 2, 5), dilation=(2, 3), padding=((2, 4), (3, 1))),
     "more kernels than a block has": conv((1, 4, 5, 8), (84, 1, 2, 8)),
@@ -109,7 +109,7 @@ def test_passes(family, name, ran):
     assert any(plan.family in family for plan in ran)
 
 
-@pytest.mark.parametrize(("family", "name"), PASSES[::3])
+@pytest.mark.parametrize(("family", "name"), [(family, next(iter(cases))) for family, cases in OF.items()])
 def test_halves(family, name, half: Half):
     case = OF[family][name]
     for which, (operation, *given) in passes(case, half.numbers(7, *shapes(case))).items():
@@ -132,7 +132,7 @@ def test_arrays_that_do_not_start_on_16_bytes(family, name, half: Half, monkeypa
 
 
 GRADIENTS = {
-    "sixteen": conv((2, 10, 9, 16), (16, 3, 3, 16), padding=1),
+    "sixteen": conv((1, 6, 7, 16), (16, 3, 3, 16), padding=1),
     "more than a tile, dilation": conv((1, 17, 19, 12), (6, 3, 2, 12), padding=((1, 2), (0, 1)), dilation=(2, 1)),
     "threes": conv((2, 7, 6, 3), (5, 2, 3, 3)),
 }

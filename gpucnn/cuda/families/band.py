@@ -13,7 +13,7 @@ from gpucnn.cuda.plans import Arrays, Plan, Task
 THREADS = 128
 """Of a block, at most, as in conv2d_band.cu."""
 
-PIXELS = (4, 8)
+PIXELS = {"forward": (4, 8), "backward_data": (4,)}
 """Outputs that a thread may have, 8 channels of each."""
 
 
@@ -22,7 +22,7 @@ def plans(task: Task) -> list[Plan]:
     if task.which == "backward_weight" or not fits(task):
         return []
     most = THREADS // _groups(task)
-    found = {n: best_tile(task, most * n, partial(_work, task, n)) for n in PIXELS}
+    found = {n: best_tile(task, most * n, partial(_work, task, n)) for n in PIXELS[task.which]}
     return [
         Plan.of("band", pixels=n, rows=tile.rows, columns=tile.columns)
         for n, tile in found.items()
