@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn.backend import Array, Device, Shape, to_numpy
+from gpucnn.cuda.sums import together
 from gpucnn.errors import CheckpointError
 from gpucnn.halves import accumulator
 from gpucnn.layers.base import Builder, Layer, Parameter, refresh
@@ -94,7 +95,8 @@ class Model:
 
         scale: (1,), what all gradients shall be multiplied by, so that float16 can hold them; None for 1.
         """
-        self.layers.backward_params(narrowed(dscores, self.dtype, scale), saved)
+        with together():
+            self.layers.backward_params(narrowed(dscores, self.dtype, scale), saved)
 
     def zero_grad(self) -> None:
         """Forget all gradients."""

@@ -13,19 +13,10 @@
 #include "spread.cuh"
 
 template <int N>
-struct RowSum {
-  Acc value[N];
-  __device__ void merge(const RowSum& other) {
-#pragma unroll
-    for (int i = 0; i < N; ++i) value[i] += other.value[i];
-  }
-};
-
-template <int N>
 static __device__ void behind_rows(const T* dy, const T* y, T* g, Acc* parts, int rows, int C, int function, Acc a) {
   const Spread<N> own(rows, C);
   const bool whole = aligned<Vector<T, N>>(dy) && aligned<Vector<T, N>>(y) && aligned<Vector<T, N>>(g);
-  RowSum<N> sum = {};
+  SumOf<N> sum = {};
 #pragma unroll 1
   for (int row = own.begin; row < own.end; row += own.lanes) {
     const int at = row * C + own.c;

@@ -4,6 +4,8 @@
 //   backward data     dx[n,h,w,c] = sum over j,r,s of  dy[n,p,q,c*m+j] w[c*m+j,r,s]       j = 0 .. m-1
 //   backward weight     dw[k,r,s] = sum over n,p,q of  dy[n,p,q,k] x[n,h,w,k/m]
 //
+// Forward ends with what stands in epilogue.cuh.
+//
 // A thread computes one output; neighbouring threads have neighbouring channels, in the weight gradient as well, where
 // the general kernel (conv2d.cu) would have neighbouring taps, which are far apart in x. There is no sum over channels.
 //
@@ -16,8 +18,9 @@
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 depthwise_forward(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
-                  T* __restrict__ y, Window g, const T* __restrict__ z /* or null */, const Acc* __restrict__ scale /* or null */,
-                  const Acc* __restrict__ shift /* or null */, int function, Acc a) {
+                  T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
+                  const Acc* __restrict__ scale /* or null */, const Acc* __restrict__ shift /* or null */,
+                  int function, Acc a) {
   const int i = element();
   if (i >= g.N * g.P * g.Q * g.K) return;
   const Place out(i, g.P, g.Q, g.K);

@@ -42,7 +42,7 @@ struct MetPixels {
     return image + int(start[i] + uint32(t.high * down * width + t.middle * across) * channels + t.low);
   }
   __device__ const T* anywhere() const { return image; }
-  __device__ bool whole() const { return tap.lows % CHUNK == 0 && channels % CHUNK == 0 && aligned<Loaded>(image); }
+  __device__ bool whole() const { return tap.lows % CHUNK == 0 && aligned<Loaded>(image); }
   __device__ void advance() { tap.advance(STEP); }
 };
 
@@ -80,7 +80,7 @@ struct KernelChannels {
     const int depth = g.C / g.groups, channel = n0 + Panel::chunk() * CHUNK;
     channels = depth - channel, length = rows.taps * columns.taps * outputs.by;
     next = g.R * g.S * depth, down = g.step_h * g.S * depth, across = g.step_w * depth;
-    this->w = w + (rows.tap * g.S + columns.tap) * depth + channel;
+    this->w = w + (rows.tap * g.S + columns.tap) * depth + (channels > 0 ? channel : 0);
     in_chunks = depth % CHUNK == 0 && aligned<Loaded>(w);
   }
   __device__ const T* at(int i, int e) const {

@@ -7,11 +7,15 @@
 // share of the loss and of the total; sum_rows and add_parts (sums.cu) add these in a fixed order. A label that is no
 // class has no target: [k = label] is 0 for every k.
 //
-// Memory: forward reads x three times, the last two mostly from the cache, and writes the logarithms; backward reads
-// them and writes dx.
+// Without class weights the total is the number of rows, and nothing has to be added up before dx: cross_entropy_both
+// writes it together with the rows' shares of the loss, and one block, a thread every 256th row, adds these in order.
 //
-// Versions: this file, plain.
+// Memory: forward reads x three times, the last two mostly from the cache, and writes the logarithms; backward reads
+// them and writes dx. At once: reads x, writes dx.
+//
+// Versions: this file: forward and backward, or both at once.
 #include "softmax.cuh"
+#include "spread.cuh"
 
 // The targets of one row; weights may be null.
 struct Targets {
@@ -60,4 +64,32 @@ cross_entropy_backward(const T* __restrict__ logs, const int64* __restrict__ lab
   sum = warp_sum(sum);
   for (int k = lane(); k < columns; k += WARP)
     dx[start + k] = T((exp(Acc(logs[start + k])) * sum - targets[k]) / Acc(*total));
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+cross_entropy_both(const T* __restrict__ x, const int64* __restrict__ labels, T* __restrict__ dx,
+                   Acc* __restrict__ losses, int rows, int columns, Acc smoothing) {
+  const int row = warp_row(), start = row * columns;
+  if (row >= rows) return;
+  const LogSoftmax scores(x + start, columns);
+  const Targets targets = {nullptr, labels[row], columns, smoothing};
+  const Acc size = log(scores.total), share = Acc(1) / Acc(rows);
+  Acc sum = 0, loss = 0;
+  for (int k = lane(); k < columns; k += WARP) sum += targets[k];
+  sum = warp_sum(sum);
+  for (int k = lane(); k < columns; k += WARP) {
+    const Acc value = scores.below(k) - size;
+    dx[start + k] = T((exp(value) * sum - targets[k]) * share);
+    loss -= targets[k] * value;
+  }
+  loss = warp_sum(loss);
+  if (lane() == 0) losses[row] = loss;
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+cross_entropy_mean(const Acc* __restrict__ losses, T* __restrict__ loss, int rows) {
+  SumOf<1> sum = {};
+  for (int row = threadIdx.x; row < rows; row += THREADS) sum.value[0] += losses[row];
+  sum = merged({int(threadIdx.x), THREADS, 1}, sum);
+  if (threadIdx.x == 0) *loss = T(sum.value[0] / Acc(rows));
 }

@@ -3,7 +3,7 @@
 //   kept[i] = u_i >= rate        u = gpucnn.random.Stream(seed, purpose, step).uniform(x.shape)
 //
 // A thread draws the four words of one Philox counter ((start+i)/4, 0, step, purpose) and computes the elements that
-// they stand for, four at most. start: where in the stream x begins, for a part of a batch. now: holds the step in
+// they stand for, four at most. start: where in the stream x begins, for a part of a batch. now: holds the step, in
 // place of `step`, where steps are queued ahead. The gradient is dy m.
 //
 // Memory: forward reads x and writes y and a byte, `kept`; backward reads dy and the byte and writes dx.

@@ -5,7 +5,8 @@
 //   probe_matrices   y[j,i,lane] = register i of a lane that loads rows of x, as they are (j = 0) and turned (j = 1)
 //   probe_zeros      y[j,i] = the first i % 17 bytes of x[j], and zeros: in three groups of copies, awaited one by one
 //
-// One warp computes each; whoever calls gives whole numbers, whose sums are the same in whatever order and precision.
+// One warp computes each, a thread its registers; whoever calls gives whole numbers, whose sums are the same in
+// whatever order and precision.
 //
 // Memory: none to speak of.
 //

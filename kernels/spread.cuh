@@ -47,6 +47,15 @@ static __device__ Found merged(const Lanes& own, Found found) {
   return found;
 }
 
+template <int N>
+struct SumOf {  // of some rows of N columns
+  Acc value[N];
+  __device__ void merge(const SumOf& other) {
+#pragma unroll
+    for (int i = 0; i < N; ++i) value[i] += other.value[i];
+  }
+};
+
 // Where the parts of sums are put together: 8 columns a block, 32 lanes each.
 struct Columns : Lanes {
   int c;

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from benchmarks.gpu.tuning import Missing, as_runs_do
+from benchmarks.gpu.tuning import as_runs_do
 from benchmarks.peers.base import Batch
 from benchmarks.peers.gpucnn import Gpucnn
 from benchmarks.processes import Failed
 from gpucnn.backend import Array, Device, to_numpy
 from gpucnn.config import Experiment
 from gpucnn.config.implementations import computing
+from gpucnn.errors import GpucnnError
 from gpucnn.model import Model
+from gpucnn.training.graph import CapturedStep
 from gpucnn.training.parts import build_model
 
 SCORED = 8
@@ -20,6 +22,10 @@ SCORED = 8
 
 SAME_LOSS = 1e-2
 """By how much losses of the same step may differ: where operations are fused, halves are rounded at other places."""
+
+
+class Missing(GpucnnError):  # noqa: N818 - what it says of a contender
+    """A contender that cannot be had here: the message says why."""
 
 
 class Contender(Protocol):
@@ -58,13 +64,9 @@ class Ours(Gpucnn):
 
 
 class OursAsGraph:
-    """gpucnn's steps, captured once and replayed. Raises Missing where this gpucnn cannot capture them."""
+    """gpucnn's steps, captured once and replayed."""
 
     def __init__(self, experiment: Experiment, batch: Batch, device: Device, *, steps: int = 1) -> None:
-        try:
-            from gpucnn.training.graph import CapturedStep
-        except ImportError:
-            raise Missing("this version of gpucnn does not capture steps") from None
         self.steps, self._made_of = steps, (experiment, batch, device)
         with computing(experiment), as_runs_do(device):
             x, labels = device.asarray(batch.x), device.asarray(batch.labels)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
 from benchmarks.gpu.networks import CASES
@@ -16,11 +16,10 @@ from benchmarks.gpu.suite import PASSES, SUITE
 from gpucnn.backend import Device
 from gpucnn.cuda import plans
 from gpucnn.cuda.plans import Task
-from gpucnn.errors import GpucnnError
-
-
-class Missing(GpucnnError):  # noqa: N818 - what it says
-    """Something that cannot be had here: the message says why."""
+from gpucnn.tuning.cache import Cache, identity
+from gpucnn.tuning.choices import choices
+from gpucnn.tuning.clock import clock
+from gpucnn.tuning.tuner import Tuner
 
 
 class Broken(RuntimeError):  # noqa: N818 - what the device is
@@ -37,10 +36,6 @@ def require_sound(device: Device) -> None:
 
 def as_runs_do(device: Device) -> AbstractContextManager[Any]:
     """Choose plans as a run on the device does: those that were measured, where there are any."""
-    try:
-        from gpucnn.tuning.choices import choices
-    except ImportError:
-        return nullcontext()
     return plans.using(choices("tuned", device))
 
 
@@ -62,14 +57,8 @@ def measure(
     """Yield all that was tuned, more of it each time: first the networks of the steps, then the suite's passes.
 
     until: when to stop, by `time.monotonic`. known: what an earlier process knew; what was under way when it died is
-    left out. Raises Missing where this gpucnn has no tuner, and Broken.
+    left out. Raises Broken.
     """
-    try:
-        from gpucnn.tuning.cache import Cache, identity
-        from gpucnn.tuning.clock import clock
-        from gpucnn.tuning.tuner import Tuner
-    except ImportError:
-        raise Missing("this version of gpucnn has no tuner") from None
     known = known or {"tuned": []}
     rows = known["tuned"]
     if died := known.pop("under_way", None):

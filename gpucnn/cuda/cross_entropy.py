@@ -9,7 +9,7 @@ import numpy as np
 from gpucnn.backend import Array, array_module
 from gpucnn.cuda.launch import blocks, launch
 from gpucnn.cuda.softmax import WARP
-from gpucnn.cuda.sums import sum_rows
+from gpucnn.cuda.sums import new_parts, sum_rows
 
 
 def cross_entropy(
@@ -35,6 +35,18 @@ def cross_entropy_backward(labels: Array, saved: tuple[Array, Array], weights: A
     given = _given(labels, weights, smoothing, logs.shape)
     launch("cross_entropy_backward", blocks(len(logs) * WARP), logs=logs, total=total, dx=dx, **given)
     return dx
+
+
+def cross_entropy_gradient(scores: Array, labels: Array, smoothing: float) -> tuple[Array, Array]:
+    """Return the loss of scores (N, K), an array of no dimensions, and its gradient, by two launches."""
+    xp, rows = array_module(scores), len(scores)
+    dx, loss = xp.empty(scores.shape, scores.dtype), xp.empty(1, scores.dtype)
+    losses = new_parts(scores, rows, 1)
+    given = _given(labels, None, smoothing, scores.shape)
+    del given["weights"]
+    launch("cross_entropy_both", blocks(rows * WARP), x=scores, dx=dx, losses=losses, **given)
+    launch("cross_entropy_mean", (1,), losses=losses, loss=loss, rows=rows)
+    return loss[0], dx
 
 
 def _given(labels: Array, weights: Array | None, smoothing: float, shape: tuple[int, ...]) -> dict[str, Any]:

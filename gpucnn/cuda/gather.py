@@ -14,8 +14,8 @@ _KERNELS = {"uint8": "gather_uint8", "float32": "gather_float"}
 
 
 def gather(
-    images: Array, labels: Array, indices: Array, frames: Array, scale: Array, shift: Array | None, dtype: Any,
-    batch: Array | None, size: int | None,
+    images: Array, labels: Array, indices: Array, frames: Array, scale: Array, shift: Array | None,
+    batch: Array | None, size: int | None, dtype: Any,
 ) -> tuple[Array, Array]:  # fmt: skip
     """Return the batch x, of this dtype, and its labels."""
     xp, (height, width, channels) = array_module(images), images.shape[1:]

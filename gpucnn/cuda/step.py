@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,15 +27,15 @@ class Ledger:
 
     step, batch, skip: int32 (1,): the step of the run, the batch of those that are on the device, and whether a step
     was met whose loss or gradients are not finite: that one and all behind it change nothing. numbers: what the update
-    of the step under way takes. dtype: of the loss and the weights; width: how many numbers a step has.
+    of the step under way takes. dtype: of the images; width: how many numbers a step has.
     """
 
     def __init__(self, device: Device, dtype: Any, width: int) -> None:
-        self._device, xp, acc = device, device.xp, accumulator(np.dtype(dtype))
+        self._device, xp, acc = device, device.xp, accumulator(dtype)
         self._counters: Array = xp.zeros(4, np.int32)
         self.step, self.batch, self.skip = (self._counters[i : i + 1] for i in (_STEP, _BATCH, _SKIP))
         self._page, self.numbers = xp.zeros((ROWS, width), acc), xp.zeros(width, acc)
-        self._losses, self._corrects = xp.zeros(ROWS, dtype), xp.zeros(ROWS, np.int32)
+        self._losses, self._corrects = xp.zeros(ROWS, acc), xp.zeros(ROWS, np.int32)
 
     def open(self, step: int, numbers: Sequence[Sequence[float]]) -> None:
         """Begin a page with the numbers of the steps from `step` on; what is queued before it is not disturbed."""
@@ -44,7 +46,7 @@ class Ledger:
     def finish(self, loss: Array, correct: Array, grads: Sequence[Array]) -> None:
         """End the gradients of a step: fill in its row and lay out its numbers, or set `skip`."""
         launch(
-            "finish_step", (1,), nonfinite=count_nonfinite(loss, *grads), loss=loss, correct=correct,
+            "finish_step", (1,), nonfinite=_nonfinite([loss, *grads]), loss=loss, correct=correct,
             page=self._page, counters=self._counters, numbers=self.numbers, losses=self._losses,
             corrects=self._corrects, width=self._page.shape[1], rows=ROWS,
         )  # fmt: skip
@@ -61,11 +63,20 @@ class Ledger:
         into.read.record(stream)
 
 
+def _nonfinite(arrays: Sequence[Array]) -> Array:
+    """Return how many elements of arrays of any dtypes are not finite, int32 (1,): one launch for each dtype."""
+    kinds = {array.dtype: None for array in arrays}
+    counts = [count_nonfinite(*(array for array in arrays if array.dtype == kind)) for kind in kinds]
+    return functools.reduce(operator.add, counts)
+
+
 class Page:
     """What the host reads of a page, once `read` has happened."""
 
     def __init__(self, cuda: Any, dtype: Any) -> None:
-        self.arrays = tuple(pinned(cuda, *like) for like in (((4,), np.int32), ((ROWS,), dtype), ((ROWS,), np.int32)))
+        self.arrays = tuple(
+            pinned(cuda, *like) for like in (((4,), np.int32), ((ROWS,), accumulator(dtype)), ((ROWS,), np.int32))
+        )
         self.read = cuda.Event(disable_timing=True)
 
     def steps(self, queued: int) -> list[tuple[float, int]]:
@@ -93,5 +104,5 @@ class Backup:
     def _copy(self, source: list[Array], target: list[Array], where: Array | None) -> None:
         if source:
             chunks = chunk_table(source, [False] * len(source))
-            arrays: dict[str, Any] = {"from": source, "to": target}
-            launch("copy_arrays", (len(chunks),), **arrays, chunks=chunks, where=where)
+            lists: dict[str, Any] = {"from": source, "to": target}
+            launch("copy_arrays", (len(chunks),), **lists, chunks=chunks, where=where)

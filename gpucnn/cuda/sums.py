@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache
+
+import numpy as np
+
 from gpucnn.backend import Array, Shape, array_module
-from gpucnn.cuda.launch import blocks, launch
+from gpucnn.cuda.launch import THREADS, blocks, launch
 from gpucnn.halves import accumulator
+from gpucnn.setting import Setting
 
 TERMS = 512
 """How many terms of a long sum are one part's, where no other bound holds."""
 
 MOST_PARTS = 256
+
+MOST_WAITING = 2**24
+"""How many numbers the parts of sums that wait may be: 64 MiB of float32."""
+
+_pending: Setting[list[tuple[Array, Array]] | None] = Setting("pending sums", None)
+_later = Setting("later sums", False)
 
 MOST_NUMBERS = 2**22
 """How many numbers the parts of all sums may be together; beyond, the sums alone keep a GPU busy."""
@@ -47,8 +61,46 @@ def add_parts(parts: Array, shape: Shape) -> Array:
 
 
 def add_parts_into(parts: Array, out: Array) -> None:
-    """Write the sum over the first axis of `parts` to `out`, as `add_parts` does."""
+    """Write the sum over the first axis of `parts` to `out`, as `add_parts` does; while `later`, at the end."""
+    pending = _pending.get() if _later.get() else None
+    if pending is not None and out.dtype == parts.dtype and out.size and out.flags.c_contiguous:
+        pending.append((parts, out))
+        if sum(waiting.size for waiting, _ in pending) > MOST_WAITING:
+            _add_all(pending)
+        return
     launch("add_parts", blocks(out.size), parts=parts, out=out, count=out.size, pieces=len(parts))
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """While entered, sums that can wait are taken `later`; at the end all of them, by one launch."""
+    pending: list[tuple[Array, Array]] = []
+    with _pending.using(pending):
+        yield
+    _add_all(pending)
+
+
+def later() -> AbstractContextManager[None]:
+    """Let sums of parts wait while entered, inside of `together`: nobody may look at them before its end."""
+    return _later.using(True)
+
+
+def _add_all(pending: list[tuple[Array, Array]]) -> None:
+    """Add all parts that wait, which do so no longer."""
+    if pending:
+        parts, sums = [p for p, _ in pending], [s for _, s in pending]
+        sizes = tuple((len(p), s.size) for p, s in pending)
+        chunks = _chunks(sizes, array_module(sums[0]).__name__, str(sums[0].device))
+        launch("add_all_parts", (len(chunks),), parts=parts, sums=sums, chunks=chunks)
+        pending.clear()
+
+
+@lru_cache(maxsize=64)
+def _chunks(sizes: tuple[tuple[int, int], ...], module: str, device: str) -> Array:
+    """Return the table of add_all_parts, on the device: made once for each list of (pieces, sums)."""
+    rows = [(i, begin, n, pieces) for i, (pieces, n) in enumerate(sizes) for begin in range(0, n, THREADS)]
+    table: Array = importlib.import_module(module).asarray(np.array(rows, np.int32))
+    return table
 
 
 def sum_rows(x: Array) -> Array:

@@ -81,7 +81,7 @@ class ResidentLoader(Loader):
             indices, frames = self.device.asarray(chosen), self.device.asarray(drawn)
             for begin in range(0, len(chosen), self.batch_size):
                 batch = slice(begin, begin + self.batch_size)
-                yield ops.gather(images, labels, indices[batch], frames[batch], scale, shift, self.dtype)
+                yield ops.gather(images, labels, indices[batch], frames[batch], scale, shift, dtype=self.dtype)
 
     @property
     def drawn(self) -> int:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from gpucnn.backend import Array, Device, Shape
+from gpucnn.cuda.sums import later
 from gpucnn.halves import accumulator
 from gpucnn.ops.cast import store
 from gpucnn.random import Step, Stream
@@ -36,6 +38,10 @@ class Parameter:
     def operand(self) -> Array:
         """What operations take beside the network's images."""
         return self.value if self.half is None else self.half
+
+    def summed_later(self) -> AbstractContextManager[None]:
+        """While entered, a gradient's sums may wait for the end of the backward pass: there is none to add it to."""
+        return later() if self.grad is None else nullcontext()
 
     def accumulate(self, grad: Array) -> None:
         """Add a gradient to those of this step."""

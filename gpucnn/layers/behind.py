@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from gpucnn import ops
 from gpucnn.backend import Array
+from gpucnn.layers.base import Parameter
 from gpucnn.ops.activation import Function
 
 
@@ -24,14 +26,15 @@ class Behind(NamedTuple):
     db: Array | None = None
 
 
-def behind(dy: Array, saved: Any, bias: bool) -> tuple[Array, Behind]:
+def behind(dy: Array, saved: Any, bias: Parameter | None) -> tuple[Array, Behind]:
     """Return the gradient of a product with its bias, given that of what the layer returned, and what is left to know.
 
-    saved: x alone where no activation was the layer's; or what this returned.
+    bias: its gradient may be summed later. saved: x alone where no activation was the layer's; or what this returned.
     """
     if isinstance(saved, Behind):
         return dy, saved
     if not isinstance(saved, Kept):
         return dy, Behind(saved)
-    dy, db = ops.bias_activation_backward(dy, saved.kept, saved.function, bias)
+    with bias.summed_later() if bias else nullcontext():
+        dy, db = ops.bias_activation_backward(dy, saved.kept, saved.function, bias is not None)
     return dy, Behind(saved.x, db)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any, Literal
 
 from gpucnn import ops
@@ -91,7 +92,7 @@ class Conv2d(Layer, name="conv2d"):
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return dx: with stride 1, the full correlation of dy with the rotated kernels."""
-        dy, saved = behind(dy, saved, self.bias)
+        dy, saved = behind(dy, saved, self.params.get("b"))
         kernels = self._kernels()
         if both := ops.conv2d_gradients(saved.x, dy, kernels, **self._window):
             self._accumulate(both[1], dy, saved.db)
@@ -101,13 +102,17 @@ class Conv2d(Layer, name="conv2d"):
 
     def backward_params(self, dy: Array, saved: Any) -> None:
         """Add dw, the correlation of x and dy, and db, the sum of dy."""
-        dy, (x, db) = behind(dy, saved, self.bias)
-        self._accumulate(ops.conv2d_backward_weight(x, dy, self._weight_shape(x.shape), **self._window), dy, db)
+        dy, (x, db) = behind(dy, saved, self.params.get("b"))
+        with nullcontext() if self.connections else self.params["w"].summed_later():
+            dw = ops.conv2d_backward_weight(x, dy, self._weight_shape(x.shape), **self._window)
+        self._accumulate(dw, dy, db)
 
     def _accumulate(self, dw: Array, dy: Array, db: Array | None) -> None:
         self.params["w"].accumulate(self.connections.of_links(dw) if self.connections else dw)
         if self.bias:
-            self.params["b"].accumulate(ops.conv2d_backward_bias(dy) if db is None else db)
+            with self.params["b"].summed_later():
+                db = ops.conv2d_backward_bias(dy) if db is None else db
+            self.params["b"].accumulate(db)
 
     def flops(self, shape: Shape) -> int:
         """Return 2 P Q K R S C/groups: a multiplication and an addition for every weight at every position."""

@@ -55,16 +55,20 @@ class Dense(Layer, name="dense"):
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return dx = dy w."""
-        dy, saved = behind(dy, saved, self.bias)
+        dy, saved = behind(dy, saved, self.params.get("b"))
         self.backward_params(dy, saved)
         return ops.dense_backward_data(dy, self.params["w"].operand)
 
     def backward_params(self, dy: Array, saved: Any) -> None:
         """Add dw = dy^T x, and db, the sum of dy."""
-        dy, (x, db) = behind(dy, saved, self.bias)
-        self.params["w"].accumulate(ops.dense_backward_weight(x, dy))
+        dy, (x, db) = behind(dy, saved, self.params.get("b"))
+        with self.params["w"].summed_later():
+            dw = ops.dense_backward_weight(x, dy)
+        self.params["w"].accumulate(dw)
         if self.bias:
-            self.params["b"].accumulate(ops.dense_backward_bias(dy) if db is None else db)
+            with self.params["b"].summed_later():
+                db = ops.dense_backward_bias(dy) if db is None else db
+            self.params["b"].accumulate(db)
 
     def flops(self, shape: Shape) -> int:
         """Return 2 in out: a multiplication and an addition for every weight."""

@@ -10,6 +10,7 @@ from gpucnn import ops
 from gpucnn.arguments import Fraction, PositiveFloat
 from gpucnn.backend import Array, Shape, array_module
 from gpucnn.constants import constant
+from gpucnn.dispatch import at_once
 from gpucnn.errors import ArgumentError
 from gpucnn.losses.base import Loss
 
@@ -44,13 +45,19 @@ class CrossEntropy(Loss, name="cross_entropy"):
             )
 
     def forward(self, scores: Array, labels: Array) -> tuple[Array, Any]:
-        """Return the loss; backward needs the labels and the logarithms of the probabilities."""
+        """Return the loss; backward needs the labels and the logarithms of the probabilities, or has its result."""
+        if self.class_weights is None and at_once("cross_entropy.cross_entropy_gradient", scores):
+            loss, gradient = ops.cross_entropy_gradient(scores, labels, label_smoothing=self.label_smoothing)
+            return loss, (gradient,)
         weights = self._weights(scores)
         loss, saved = ops.cross_entropy(scores, labels, weights, label_smoothing=self.label_smoothing)
         return loss, (labels, saved, weights)
 
     def backward(self, saved: Any) -> Array:
         """Return softmax(x)_k sum_j t_j - t_k for each image."""
+        if len(saved) == 1:
+            gradient: Array = saved[0]
+            return gradient
         labels, saved, weights = saved
         return ops.cross_entropy_backward(labels, saved, weights, label_smoothing=self.label_smoothing)
 

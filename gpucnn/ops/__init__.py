@@ -52,7 +52,7 @@ from gpucnn.ops.conv2d import (
 from gpucnn.ops.conv2d_activation import conv2d_activation
 from gpucnn.ops.conv2d_batch_norm import conv2d_batch_norm_eval
 from gpucnn.ops.conv2d_gradients import conv2d_gradients
-from gpucnn.ops.cross_entropy import cross_entropy, cross_entropy_backward
+from gpucnn.ops.cross_entropy import cross_entropy, cross_entropy_backward, cross_entropy_gradient
 from gpucnn.ops.dense import dense, dense_backward_bias, dense_backward_data, dense_backward_weight
 from gpucnn.ops.dense_activation import dense_activation
 from gpucnn.ops.dropout import dropout, dropout_backward
@@ -102,6 +102,7 @@ __all__ = [
     "count_nonfinite",
     "cross_entropy",
     "cross_entropy_backward",
+    "cross_entropy_gradient",
     "dense",
     "dense_activation",
     "dense_backward_bias",

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gpucnn.backend import Array, array_module
-from gpucnn.dispatch import operation
+from gpucnn.dispatch import composition, operation
 from gpucnn.ops.labels import check_labels, one_hot
 from gpucnn.ops.softmax import log_softmax, log_softmax_backward
 
@@ -73,6 +73,23 @@ def _cross_entropy_backward(labels: Array, saved: Saved, weights: Array | None, 
     targets, total = _targets(saved.logs, labels, weights, smoothing)
     targets /= -total
     return log_softmax_backward(targets, saved.logs)
+
+
+def cross_entropy_gradient(scores: Array, labels: Array, *, label_smoothing: float = 0.0) -> tuple[Array, Array]:
+    """Return the loss and d loss / d scores, without class weights.
+
+    >>> loss, dx = cross_entropy_gradient(np.array([[0.0, np.log(3.0)]]), np.array([1]))
+    >>> round(float(loss), 6), dx.round(6).tolist()
+    (0.287682, [[0.25, -0.25]])
+    """
+    check_labels(scores, labels)
+    return _cross_entropy_gradient(scores, labels, label_smoothing)
+
+
+@composition
+def _cross_entropy_gradient(scores: Array, labels: Array, smoothing: float) -> tuple[Array, Array]:
+    loss, saved = cross_entropy(scores, labels, label_smoothing=smoothing)
+    return loss, cross_entropy_backward(labels, saved, label_smoothing=smoothing)
 
 
 def _targets(like: Array, labels: Array, weights: Array | None, smoothing: float) -> tuple[Array, Array]:

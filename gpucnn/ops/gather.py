@@ -38,8 +38,8 @@ def frames(count: int, *, border: Border = "constant", **fields: Any) -> Array:
 
 
 def gather(
-    images: Array, labels: Array, indices: Array, frames: Array, scale: Array, shift: Array | None, dtype: Any = None,
-    batch: Array | None = None, size: int | None = None,
+    images: Array, labels: Array, indices: Array, frames: Array, scale: Array, shift: Array | None,
+    batch: Array | None = None, size: int | None = None, dtype: Any = None,
 ) -> tuple[Array, Array]:  # fmt: skip
     """Return x (n, H, W, C) and the labels (n,) of the images at `indices`.
 
@@ -47,8 +47,8 @@ def gather(
 
     images: (N, H, W, C), uint8 or float32. labels: (N,), int64. indices: (n,), int64. frames: (n, k, 9), int32, k >= 0.
     scale, shift: (C,); the product is rounded before the sum. shift is None where nothing is added.
-    dtype: that of x, by default as scale's; a half is rounded to last.
     batch: where indices and frames are of many batches of `size` images, which one it is, int32 (1,), on the device.
+    dtype: that of x, by default as scale's; a half is rounded to last.
 
     >>> images = np.arange(6, dtype=np.uint8).reshape(2, 1, 3, 1)
     >>> mirror = frames(1, mirrored=1)[:, None]
@@ -56,14 +56,14 @@ def gather(
     >>> x.ravel().tolist(), labels.tolist()
     ([2.5, 2.0, 1.5], [8])
     """
-    dtype = np.dtype(scale.dtype if dtype is None else dtype)
-    return _gather(images, labels, indices, frames, scale, shift, dtype, batch, size)
+    kind = np.dtype(scale.dtype if dtype is None else dtype)
+    return _gather(images, labels, indices, frames, scale, shift, batch, size, kind)
 
 
 @operation
 def _gather(
-    images: Array, labels: Array, indices: Array, frames: Array, scale: Array, shift: Array | None, dtype: Any,
-    batch: Array | None, size: int | None,
+    images: Array, labels: Array, indices: Array, frames: Array, scale: Array, shift: Array | None,
+    batch: Array | None, size: int | None, dtype: Any,
 ) -> tuple[Array, Array]:  # fmt: skip
     xp, (height, width) = array_module(images), images.shape[1:3]
     if batch is not None:

@@ -16,11 +16,12 @@ from gpucnn.dispatch import storing_operation
 
 
 @storing_operation
-def adapt_loss_scale(scale: Array, counts: Array, found: Array, growth: int) -> None:
+def adapt_loss_scale(scale: Array, counts: Array, found: Array, growth: int, stopped: Array | None = None) -> None:
     """Change the scale, float32 (1,), and the counts, int32 (2,), after a step.
 
     counts: good steps since the scale was last changed, and steps that were skipped in all. found: int32 (1,), how many
     elements of the gradients are not finite. growth: after how many good steps in a row the scale is doubled.
+    stopped: int32 (1,): nothing is changed where it is not 0.
 
     >>> import numpy as np
     >>> scale, counts = np.array([8], np.float32), np.array([1, 5], np.int32)
@@ -30,6 +31,8 @@ def adapt_loss_scale(scale: Array, counts: Array, found: Array, growth: int) -> 
     [16.0] [0, 5]
     [8.0] [0, 6]
     """
+    if stopped is not None and stopped[0]:
+        return
     if found[0]:
         scale *= 0.5
         counts[0], counts[1] = 0, counts[1] + 1

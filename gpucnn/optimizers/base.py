@@ -47,7 +47,7 @@ class Optimizer(Registered, ABC, kind="optimizer", package="gpucnn.optimizers"):
     def update(self, params: Mapping[str, Parameter], *, lr: float, step: int, **told: Array | None) -> None:
         """Update every parameter that has a gradient, and its half copy. lr: this step's, schedule applied.
 
-        step: from 0. told: `numbers`, `skip` and `unscale` of `gpucnn.ops.update`: what only the device knows.
+        step: from 0. told: what the device knows of a step that is queued ahead, see `gpucnn.ops.update`.
         """
         grads = {path: p.grad for path, p in params.items() if p.grad is not None}
         if grads:

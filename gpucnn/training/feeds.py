@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Iterator
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,37 +15,49 @@ from gpucnn.cuda.graph import pinned, send
 from gpucnn.cuda.step import Ledger
 from gpucnn.data.loader import Batches, Loader
 from gpucnn.data.resident import ResidentLoader
+from gpucnn.ops.gather import FIELDS
+
+_Place = tuple[int, int]
+"""An epoch, and the number of a batch in it."""
+
+
+class _Tables(NamedTuple):
+    """Which images the batches from a place on are of, and their frames."""
+
+    place: _Place
+    indices: Array
+    frames: Array
 
 
 class ResidentFeed:
     """Batches gathered on the device that holds the images, from tables of indices and frames.
 
-    The tables are of many batches; the ledger counts which one is next.
+    The tables are of many batches; the ledger counts which one is next. Those that come after them are drawn meanwhile,
+    in a thread, and so are the first ones of the next epoch.
     """
 
     def __init__(self, loader: ResidentLoader, ledger: Ledger) -> None:
-        self._loader, self._ledger, device = loader, ledger, loader.device
-        self._indices = device.xp.zeros(loader.drawn, np.int64)
-        self._frames: Array = device.xp.zeros((loader.drawn, *next(loader.chosen(0))[1].shape[1:]), np.int32)
+        self._loader, self._ledger, xp = loader, ledger, loader.device.xp
+        self._indices = xp.zeros(loader.drawn, np.int64)
+        self._frames = xp.zeros((loader.drawn, len(loader.augment), len(FIELDS)), np.int32)
         self._scale, self._shift = loader.affine()
-        self._next: tuple[int, int] | None = None  # epoch and batch that come next, of those that were laid out
+        self._next: _Place | None = None  # that of the batch that is laid out behind those that were queued
         self._left = 0
-        self._chosen: Iterator[tuple[Array, Array]] = iter(())
+        self._source: Iterator[_Tables] = iter(())
+        self._ahead: Future[_Tables] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gpucnn-feed")
 
     def batch(self) -> tuple[Array, Array]:
         """Return the batch of the step under way: a part of the graph."""
         resident, size = self._loader.resident, self._loader.batch_size
         tables = self._indices, self._frames, self._scale, self._shift
-        return ops.gather(
-            resident.images, resident.labels, *tables, dtype=self._loader.dtype, batch=self._ledger.batch, size=size
-        )
+        now = self._ledger.batch
+        return ops.gather(resident.images, resident.labels, *tables, batch=now, size=size, dtype=self._loader.dtype)
 
     def lay_out(self, epoch: int, batch: int, most: int) -> int:
         """Make ready the next batches, from this one on; return how many steps may be queued now, at most `most`."""
-        if self._next != (epoch, batch):
-            self._chosen, self._left = self._loader.chosen(epoch, batch), 0
-        if not self._left:
-            indices, frames = next(self._chosen)
+        if not self._left or self._next != (epoch, batch):
+            indices, frames = self._drawn((epoch, batch))
             self._indices[: len(indices)] = self._loader.device.asarray(indices)
             self._frames[: len(frames)] = self._loader.device.asarray(frames)
             self._ledger.batch.fill(0)
@@ -53,8 +67,26 @@ class ResidentFeed:
         return count
 
     def close(self) -> None:
-        """Forget what was laid out."""
-        self._next = None
+        """End the thread."""
+        self._thread.shutdown(cancel_futures=True)
+
+    def _drawn(self, place: _Place) -> tuple[Array, Array]:
+        """Return the tables that begin at a place, and let those after them be drawn."""
+        tables = self._ahead.result() if self._ahead else None
+        if tables is None or tables.place != place:
+            self._source = self._tables(*place)
+            tables = next(self._source)
+        self._ahead = self._thread.submit(next, self._source)
+        return tables.indices, tables.frames
+
+    def _tables(self, epoch: int, batch: int) -> Iterator[_Tables]:
+        """Yield the tables of whole batches from a place on, epoch after epoch."""
+        for number in itertools.count(epoch):
+            for indices, frames in self._loader.chosen(number, batch):
+                if whole := len(indices) // self._loader.batch_size:
+                    yield _Tables((number, batch), indices, frames)
+                batch += whole
+            batch = 0
 
 
 class _Slot:
@@ -83,7 +115,7 @@ class StreamedFeed:
         )
         self._copies = device.xp.cuda.Stream(non_blocking=True)
         self._slots = [_Slot(device.xp.cuda, *self._own) for _ in range(2)]
-        self._next: tuple[int, int] | None = None
+        self._next: _Place | None = None
         self._prepared: Batches | None = None
 
     def batch(self) -> tuple[Array, Array]:

@@ -62,7 +62,7 @@ class Gradients:
             self._tell(f"{failure}; going on with parts of {size} images, whose gradients are added up{self._caveat()}")
         return result
 
-    def queued(self, x: Array, labels: Array, step: Step) -> tuple[Array, Array]:
+    def queued(self, x: Array, labels: Array, step: Step, scale: Array | None = None) -> tuple[Array, Array]:
         """Leave the gradients of a whole batch in the model, where nothing may wait for the device.
 
         Return the loss, of no dimensions, and how many images were classified right, (1,), both on the device.
@@ -70,7 +70,7 @@ class Gradients:
         self.model.zero_grad()
         scores, saved = self.model.forward(x, train=step)
         loss, saved_loss = self.loss.forward(scores, labels)
-        self.model.backward(self.loss.backward(saved_loss), saved)
+        self.model.backward(self.loss.backward(saved_loss), saved, scale)
         return loss, ops.count_correct(scores, labels)
 
     def _in_parts(self, x: Array, labels: Array, step: Step, size: int, scale: Array | None) -> tuple[float, int]:

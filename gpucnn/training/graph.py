@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gpucnn.backend import Array, Device
+from gpucnn.config.implementations import computing
 from gpucnn.cuda.graph import Recorder, Work
 from gpucnn.cuda.step import ROWS, Backup, Ledger
 from gpucnn.halves import accumulator
@@ -18,6 +19,7 @@ from gpucnn.random import Step
 from gpucnn.training.finite import gradients
 from gpucnn.training.gradients import Gradients
 from gpucnn.training.parts import build_model
+from gpucnn.training.scaling import LossScale, loss_scale
 
 if TYPE_CHECKING:
     from gpucnn.config.experiment import Experiment
@@ -36,8 +38,6 @@ def why_eager(experiment: Experiment, device: Device) -> str:
         return ""
     if experiment.impl == "reference":
         return "impl is reference: what it calls cannot be recorded"
-    if experiment.precision == "fp16":
-        return "the loss's scale follows each step's gradients"
     if experiment.training.micro_batch not in (None, "auto"):
         return "training.micro_batch adds up the parts of a batch on the host"
     optimizer = experiment.optimizer.build()
@@ -47,12 +47,16 @@ def why_eager(experiment: Experiment, device: Device) -> str:
 
 
 class GraphStep:
-    """A training step that waits for nobody. seed: of dropout. Where its batch comes from is set later: `batch`."""
+    """A training step that waits for nobody. seed: of dropout. scaling: of the loss, in fp16.
+
+    Where its batch comes from is set later: `batch`.
+    """
 
     batch: Batch
 
-    def __init__(self, gradients: Gradients, optimizer: Optimizer, seed: int) -> None:
+    def __init__(self, gradients: Gradients, optimizer: Optimizer, seed: int, scaling: LossScale | None) -> None:
         self._gradients, self._model, self._optimizer, self._seed = gradients, gradients.model, optimizer, seed
+        self._scaling = scaling
         self.recorder = Recorder(self._model.device)
         self.ledger = Ledger(
             self._model.device, accumulator(self._model.dtype), len(optimizer.numbers(optimizer.lr, 0))
@@ -108,9 +112,13 @@ class GraphStep:
     def _train(self) -> None:
         ledger, params = self.ledger, self._model.params
         x, labels = self.batch()
-        loss, correct = self._gradients.queued(x, labels, Step(self._seed, 0, now=ledger.step))
-        ledger.finish(loss, correct, list(gradients(params).values()))
-        self._optimizer.update(params, lr=0.0, step=0, numbers=ledger.numbers, skip=ledger.skip)
+        step, scaling = Step(self._seed, 0, now=ledger.step), self._scaling
+        loss, correct = self._gradients.queued(x, labels, step, scaling.scale if scaling else None)
+        ledger.finish(loss, correct, [] if scaling else list(gradients(params).values()))
+        if scaling:
+            scaling.update(self._optimizer, params, stopped=ledger.skip, lr=0.0, step=0, numbers=ledger.numbers)
+        else:
+            self._optimizer.update(params, lr=0.0, step=0, numbers=ledger.numbers, skip=ledger.skip)
         self._statistics.put_back(ledger.skip)
 
 
@@ -126,14 +134,15 @@ class CapturedStep:
         optimizer = experiment.optimizer.build()
         optimizer.build(self.model.params)
         whole = Gradients(self.model, experiment.loss.build(), None, lambda text: None)
-        self.step = GraphStep(whole, optimizer, experiment.seed)
+        self.step = GraphStep(whole, optimizer, experiment.seed, loss_scale(experiment, device))
         self.step.batch = lambda: (x, labels)
         self.stream, self._steps = self.step.recorder.stream, steps
         self.step.recorder.begin()
         with self.stream:
             self.step.ledger.open(0, [optimizer.numbers(optimizer.lr, 0)] * ROWS)
-        self.step.queue(WARM_UP)
-        self.step.record(steps)
+        with computing(experiment):
+            self.step.queue(WARM_UP)
+            self.step.record(steps)
         self.stream.synchronize()
 
     def __call__(self) -> None:

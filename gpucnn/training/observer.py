@@ -82,7 +82,7 @@ class Observer:
         """Epoch `epoch` (from 1) of `batches` steps begins, or goes on where a resumed run stopped."""
 
     def step(self, metrics: StepMetrics) -> None:
-        """A step was made."""
+        """A step was made. Where steps are CUDA graphs, many are told at a time, a little late."""
 
     def epoch_finished(self, row: EpochRow) -> None:
         """An epoch was trained and validated."""

@@ -47,7 +47,7 @@ class Queue:
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer, self._loader = trainer, trainer.batches
-        self._step = GraphStep(trainer.gradients, trainer.optimizer, trainer.experiment.seed)
+        self._step = GraphStep(trainer.gradients, trainer.optimizer, trainer.experiment.seed, trainer.scaling)
         self._stream = self._step.recorder.stream
         self._feed = feed(trainer.batches, self._step.ledger, self._stream)
         self._step.batch = self._feed.batch
@@ -65,12 +65,11 @@ class Queue:
         """
         p, whole = self._trainer.progress, self._loader.images // self._loader.batch_size
         self._step.recorder.begin()
-        with closing(self._feed):
-            while p.batch < whole and not self.problem:
-                self._began, self._waited = time.perf_counter(), 0.0
-                yield from self._replayed(whole) if self._step.recorded else self._warmed_up()
-                if self._bad:
-                    yield from self._seen_on_the_host()
+        while p.batch < whole and not self.problem:
+            self._began, self._waited = time.perf_counter(), 0.0
+            yield from self._replayed(whole) if self._step.recorded else self._warmed_up()
+            if self._bad:
+                yield from self._seen_on_the_host()
         yield from self._trainer.eager_steps()
 
     def _warmed_up(self) -> Generator[Done, None, None]:
@@ -82,8 +81,8 @@ class Queue:
                 return
             queued = self._queue(p.step, p.batch, 1)
         except Exception as error:
-            notes = getattr(error, "__notes__", [""])
-            self.problem = " ".join([*notes[:1], f"{type(error).__name__}: {error}"]).strip()
+            where, what = getattr(error, "__notes__", [""])[0], str(error).partition("\n")[0]
+            self.problem = f"{where} {type(error).__name__}: {what}".strip()
         if self.problem:  # the error is gone by now, and lets go of the arrays of its step
             self.close()
             self._trainer.observer.message(f"no CUDA graph: {self.problem}")

@@ -13,6 +13,7 @@ import numpy as np
 
 from gpucnn import ops
 from gpucnn.backend import Array, Device, to_numpy
+from gpucnn.config.experiment import Experiment
 from gpucnn.errors import CheckpointError
 from gpucnn.layers.base import Parameter
 from gpucnn.ops.loss_scale import adapt_loss_scale
@@ -23,8 +24,10 @@ START = 2.0**16
 GROWTH = 2000
 """Good steps in a row after which the scale is doubled."""
 
-LOOK = 10
-"""Steps between looks at the scale from the host, which each stall the device."""
+
+def loss_scale(experiment: Experiment, device: Device) -> LossScale | None:
+    """Return the scale of an experiment's loss; None where its precision needs none."""
+    return LossScale(device) if experiment.precision == "fp16" else None
 
 
 class LossScale:
@@ -38,15 +41,22 @@ class LossScale:
         self.scale, self.counts = device.asarray([START], np.float32), device.asarray([0, 0], np.int32)
         self._device, self._told = device, 0
 
-    def update(self, optimizer: Optimizer, params: Mapping[str, Parameter], **options: Any) -> None:
-        """Update the parameters from their scaled gradients, unless one is not finite; then change the scale."""
-        found = ops.count_nonfinite(*(p.grad for p in params.values() if p.grad is not None))
-        optimizer.update(params, skip=found, unscale=self.scale, **options)
-        adapt_loss_scale(self.scale, self.counts, found, GROWTH)
+    def update(
+        self, optimizer: Optimizer, params: Mapping[str, Parameter], stopped: Array | None = None, **options: Any
+    ) -> None:
+        """Update the parameters from their scaled gradients, unless one is not finite; then change the scale.
 
-    def lost(self, step: int) -> bool:
-        """Return whether gradients are not finite even where they are not scaled; looked for every tenth step."""
-        return step % LOOK == 0 and float(self.scale[0]) < 1
+        stopped: int32 (1,), on the device: nothing is changed where it is not 0. options: of `Optimizer.update`.
+        """
+        found = ops.count_nonfinite(*(p.grad for p in params.values() if p.grad is not None))
+        skip = found if stopped is None else found + stopped
+        optimizer.update(params, skip=skip, unscale=self.scale, **options)
+        adapt_loss_scale(self.scale, self.counts, found, GROWTH, stopped)
+
+    @property
+    def lost(self) -> bool:
+        """Whether gradients are not finite even where they are not scaled."""
+        return float(self.scale[0]) < 1
 
     @property
     def skipped(self) -> int:

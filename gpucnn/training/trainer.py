@@ -35,7 +35,7 @@ from gpucnn.training.parts import ExperimentData, build_model
 from gpucnn.training.queued import Done, Queue
 from gpucnn.training.resume import restore_state
 from gpucnn.training.run_folder import RunFolder
-from gpucnn.training.scaling import LossScale
+from gpucnn.training.scaling import loss_scale
 from gpucnn.training.signals import Interrupted, Interrupts
 from gpucnn.training.stopping import improves, stops
 from gpucnn.tuning.choices import choices
@@ -70,7 +70,7 @@ class Trainer:
         self.gradients = Gradients(self.model, self.loss, micro_batch, self._tell)
         self.optimizer = experiment.optimizer.build()
         self.optimizer.build(self.model.params)
-        self.scaling = LossScale(device) if experiment.precision == "fp16" else None
+        self.scaling = loss_scale(experiment, device)
         self.progress = Progress()
         self.observer = Observer()
         self.choices = choices(experiment.plans, device, restored.plans if restored else {}, self._tell)
@@ -122,6 +122,8 @@ class Trainer:
                     self.save()
                 if done.settled:
                     self.interrupts.check()
+                if done.settled and self.scaling and self.scaling.lost:
+                    raise NonFiniteError(self._lost())
 
     def eager_steps(self) -> Generator[Done, None, None]:
         """Train on the rest of the epoch's batches, one by one as they are asked for."""
@@ -141,7 +143,7 @@ class Trainer:
         value, correct = self.gradients.compute(x, labels, step, self.scaling.scale if self.scaling else None)
         if not math.isfinite(value):
             raise self._diverged(f"the loss is {value}", x, step, statistics)
-        if self.scaling.lost(step.index) if self.scaling else not all_finite(gradients(self.model.params).values()):
+        if not self.scaling and not all_finite(gradients(self.model.params).values()):
             raise self._diverged("a gradient is not finite", x, step, statistics)
         if self.scaling:
             self.scaling.update(self.optimizer, self.model.params, lr=lr, step=step.index)
@@ -227,6 +229,14 @@ class Trainer:
             f"{what} in step {p.step + 1} (epoch {p.epoch + 1}, batch {p.batch + 1}): the first value that is infinite "
             f"or not a number is in {where}. Training stopped before the update. Lower the learning rate (it was "
             f"{self.learning_rate(p.step):.3g}), add warm-up to the schedule, or look at the data"
+        )
+
+    def _lost(self) -> str:
+        p, where = self.progress, first_gradient(self.model.params) or "the gradients"
+        return (
+            f"gradients are not finite in step {p.step} (epoch {p.epoch + 1}, batch {p.batch}) even with a "
+            f"{self.scaling}: {where}. Nothing was updated by such steps. Lower the learning rate, add warm-up to the "
+            "schedule, or set precision to bf16"
         )
 
     def _save_last_good(self) -> str:

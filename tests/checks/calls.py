@@ -244,6 +244,7 @@ def row_calls() -> Iterator[Call]:
         saved = ops.cross_entropy(scores, labels, given, **options)[1]
         yield Call("cross_entropy", label, (scores, labels, given), options, 2 * sum(shape) + 64)
         yield Call("cross_entropy_backward", label, (labels, saved, given), options, 64)
+        yield Call("cross_entropy_gradient", label, (scores, labels), options, 2 * sum(shape) + 64)
     for shape in [(1, 1), (9, 10), (5, 33)]:
         (scores,), labels = numbers(shape), np.arange(shape[0]) % shape[1]
         levels = {"low": -0.8, "high": 0.8, "reduction": "half_sum"}

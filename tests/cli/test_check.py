@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cushim import cupy_stand_in
 
 from gpucnn.backend import Device
 from gpucnn.cli import main
@@ -166,3 +167,13 @@ def test_what_computes_each_operation_is_told(config: Path, capsys: pytest.Captu
 def test_a_device_that_is_not_there_is_refused(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(config), "--device", "gpu"]) == 2
     assert "device (='gpu') must be auto, cpu, cuda or cuda:N" in capsys.readouterr().err
+
+
+def test_what_keeps_steps_from_being_graphs_is_told(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cupy_stand_in.install(monkeypatch)
+    assert main(["check", str(config), "--device", "cuda", "impl=reference"]) == 0
+    assert "\nno CUDA graph: impl is reference: what it calls cannot be recorded\n" in capsys.readouterr().out
+    assert main(["check", str(config), "--device", "cuda", "impl=reference", "graph=off"]) == 0
+    assert "graph" not in capsys.readouterr().out

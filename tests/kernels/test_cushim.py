@@ -32,6 +32,16 @@ RIGHT: dict[str, tuple[tuple[int, ...], str]] = {
         T64,
         "__shared__ float s[64]; COPY(s + t, x + t, 4); AWAIT; __syncthreads(); y[t] = s[63 - t];",
     ),
+    "copies in groups": (
+        T64,
+        "__shared__ float s[128]; COPY(s + t, x + t, 4); COMMIT; COPY(s + 64 + t, x + 63 - t, 4); COMMIT;"
+        "AWAIT_BUT(1); __syncthreads(); y[t] = s[63 - t]; AWAIT_BUT(0); __syncthreads(); y[t] += s[64 + t] + 1;",
+    ),
+    "a copy of less than there is room for": (
+        (16,),
+        "alignas(16) __shared__ float s[64]; COPY_SOME(s + 4 * t, x + 4 * t, 16, t % 17); AWAIT; y[t] = s[4 * t];",
+    ),
+    "shared memory that is added": (T64, "ADDED; s[t] = x[t]; __syncthreads(); y[t] = s[63 - t];"),
     "a warp that leaves before a shuffle": (T64, "if (t < 32) return; y[t] = __shfl_sync(0xffffffffu, x[t], 0);"),
 }
 
@@ -118,6 +128,34 @@ WRONG: dict[str, tuple[tuple[int, ...], str, str]] = {
         "__shared__ float s[128]; COPY(s + t, x, 16); AWAIT;",
         "an address is no multiple of so many",
     ),
+    "a group that is not awaited yet": (
+        T64,
+        "__shared__ float s[64]; COPY(s + t, x + t, 4); COMMIT; AWAIT_BUT(1); __syncthreads();y[t] = s[63 - t]; AWAIT;",
+        "race on shared memory",
+    ),
+    "a copy of more than there is room for": (
+        T64,
+        "__shared__ float s[64]; COPY_SOME(s + t, x, 4, 5); AWAIT;",
+        "5 of them cannot be there",
+    ),
+    "past the end of what is added": (T64, "ADDED; s[256 * t] = 1;", "write outside shared memory"),
+    "nothing written to what is added": (T64, "ADDED; y[t] = s[t];", "read of shared memory that nothing was written"),
+    "a race on what is added": (T64, "ADDED; s[t] = x[t]; y[t] = s[63 - t];", "race on shared memory|nothing was writ"),
+    "a product without a lane": (
+        (32,),
+        "unsigned a[4] = {}, b[2] = {}; float c[4] = {}; if (t != 5) MULTIPLY(c, a, b); y[t] = c[0];",
+        "deadlock|names lane 5",
+    ),
+    "matrices that nothing was written to": (
+        (32,),
+        "ADDED; unsigned a[4]; LOAD(a, s + 4 * t); y[t] = a[0];",
+        "read of shared memory that nothing was written",
+    ),
+    "rows that are not aligned": (
+        (32,),
+        "ADDED; unsigned a[4]; LOAD(a, s + 4 * t + 1); y[t] = a[0];",
+        "not 16 bytes of shared",
+    ),
     "a copy to an array": (T64, "COPY(y + t, x + t, 4); AWAIT;", "not to shared memory"),
     "too large a local array": (T64, "volatile float big[60000]; big[n] = x[t]; y[t] = big[n];", "stack overflow"),
 }
@@ -129,13 +167,20 @@ def module(builds: Path) -> Module:
     head = 'extern "C" __global__ void {}(const float* x, float* y, int n) {{ const int t = threadIdx.x; {} }}'
     bodies = {f"right{i}": body for i, (_, body) in enumerate(RIGHT.values())}
     bodies |= {f"wrong{i}": body for i, (_, body, _) in enumerate(WRONG.values())}
-    copies = '#define COPY(...) cushim_copy_async(__VA_ARGS__, "k.cu", 1)\n#define AWAIT cushim_await_copies()\n'
+    copies = (
+        "#define COPY(to, from, bytes) COPY_SOME(to, from, bytes, bytes)\n"
+        '#define COPY_SOME(...) cushim_copy_async(__VA_ARGS__, "k.cu", 1)\n'
+        "#define COMMIT cushim_commit_copies()\n#define AWAIT_BUT(groups) cushim_await_copies(groups)\n"
+        "#define AWAIT AWAIT_BUT(-1)\n#define ADDED float* s = (float*)cushim_dynamic_shared()\n"
+        "#define MULTIPLY(c, a, b) cushim_mma(CUSHIM_FLOAT16, c, a, b, __FILE__, __LINE__)\n"
+        "#define LOAD(into, row) cushim_load_matrices(into, row, false, __FILE__, __LINE__)\n"
+    )
     return Module(copies + "\n".join(head.format(name, body) for name, body in bodies.items()), list(bodies), builds)
 
 
 def run(module: Module, name: str, block: tuple[int, ...], schedule: Schedule, grid: int = 1) -> np.ndarray:
     x, y = np.arange(64, dtype=np.float32), np.zeros(64, np.float32)
-    module.get_function(name)((grid,), block, (x, y, np.int32(1)), schedule=schedule)
+    module.get_function(name)((grid,), block, (x, y, np.int32(1)), shared_mem=1024, schedule=schedule)
     return y
 
 
@@ -172,6 +217,10 @@ def test_values_are_those_of_a_gpu(module):
     np.testing.assert_array_equal(right["count of a block"], 5 + 1 + 0)
     assert right["atomic addition"][0] == 64
     np.testing.assert_array_equal(right["copies that go on by themselves"], x[::-1])
+    np.testing.assert_array_equal(right["copies in groups"], x[::-1] + x[::-1] + 1)
+    np.testing.assert_array_equal(right["shared memory that is added"], x[::-1])
+    assert right["a copy of less than there is room for"][0] == 0
+    np.testing.assert_array_equal(right["a copy of less than there is room for"][4:16], 4 * x[4:16])
 
 
 @pytest.mark.parametrize(

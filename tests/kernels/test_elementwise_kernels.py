@@ -98,6 +98,8 @@ def test_the_scale_of_a_loss():
     for found, (new, good, skipped) in zip((0, 0, 0, 0, 3, 1, 0), expected, strict=True):
         adapt_loss_scale(scale, counts, np.array([found], np.int32), 3)
         assert (*scale, *counts) == (new, good, skipped)
+    adapt_loss_scale(scale, counts, np.array([1], np.int32), 3, stopped=np.array([1], np.int32))
+    assert (*scale, *counts) == expected[-1]
 
 
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])

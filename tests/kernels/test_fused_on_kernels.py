@@ -115,6 +115,25 @@ def test_a_block_launches_these_kernels_and_no_others(cuda):
     assert sorted(launches[1]) == sorted(launches[0] + apart_too)
 
 
+def test_gradients_of_all_layers_are_summed_by_one_launch(cuda):
+    """To the same bits; where gradients are added to, at once."""
+    (x,) = numbers(8, (3, *SHAPE), dtype=np.float32)
+    device, found = Device.named("cuda"), []
+    for times, whole in ((1, True), (1, False), (2, True)):
+        model = Model(NETWORKS["dense layers"](), SHAPE, device=device)
+        y, saved = model.forward(device.asarray(x), train=STEP)
+        with named() as names:
+            for _ in range(times):
+                (model.backward if whole else model.layers.backward_params)(y, saved)
+        found.append(([p.grad.get() for p in model.params.values()], names.count("add_parts")))
+        assert names.count("add_all_parts") == whole
+    (together, alone), (one_by_one, apart_too), (twice, once) = found
+    assert (alone, apart_too, once) == (0, 6, 6)
+    for one, other, double in zip(together, one_by_one, twice, strict=True):
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(double, 2 * one)
+
+
 def test_a_block_is_evaluated_by_its_convolutions(cuda):
     """Norms, the sum and relus are the ends of products: besides, two launches make factors of the norms."""
     device = Device.named("cuda")

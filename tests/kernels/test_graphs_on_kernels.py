@@ -17,7 +17,7 @@ from gpucnn.backend import Device
 from gpucnn.errors import NonFiniteError
 from gpucnn.layers.activation import Tanh
 from gpucnn.random import Step
-from gpucnn.training import queued
+from gpucnn.training import queued, scaling
 from gpucnn.training.checkpoint import Checkpoint
 from gpucnn.training.gradients import Gradients
 from gpucnn.training.graph import CapturedStep, why_eager
@@ -96,6 +96,7 @@ def trained(path: str, resume: bool = False, **changes: Any) -> tuple[dict[str, 
     found = {
         "weights": dict(read.weights),
         "optimizer": dict(read.optimizer),
+        "scaling": dict(read.scaling),
         "progress": {key: value for key, value in vars(read.progress).items() if "second" not in key},
         "rows": [{key: value for key, value in row.items() if "second" not in key} for row in rows],
         "steps": told.steps,
@@ -104,12 +105,23 @@ def trained(path: str, resume: bool = False, **changes: Any) -> tuple[dict[str, 
     return found, told.messages
 
 
-@pytest.mark.parametrize("on_device", [True, False])
+@pytest.mark.parametrize("on_device", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
 def test_a_run_by_graphs_has_the_bits_of_one_without(launches, eager, on_device):
     found, messages = trained("auto", data=CONFIG["data"] | {"on_device": on_device})
     np.testing.assert_equal(found, eager)
     assert len(launches) == 2 * 6 - 2  # of 14 steps two warmed up, and two are of a smaller batch
     assert not messages
+
+
+def test_the_scale_of_the_loss_changes_inside_a_graph(launches, monkeypatch):
+    """Steps of both ends of the scale: those that overflow are skipped, those that do not let it grow."""
+    monkeypatch.setattr(scaling, "START", 2.0**20)
+    monkeypatch.setattr(scaling, "GROWTH", 2)
+    (expected, told), (found, messages) = (trained(graph, graph=graph, precision="fp16") for graph in ("off", "auto"))
+    np.testing.assert_equal(found, expected)
+    assert launches
+    assert messages == told
+    assert 2 <= expected["scaling"]["counts"][1] < 12
 
 
 def test_short_steps_are_many_in_a_graph(launches, eager, monkeypatch):
@@ -198,3 +210,21 @@ def test_one_step_captured_for_a_benchmark(launches):
         optimizer.update(model.params, lr=optimizer.lr, step=0)
     np.testing.assert_equal(captured.model.arrays(), model.arrays())
     np.testing.assert_array_equal(captured.losses()[:6], losses)
+
+
+@pytest.mark.parametrize(
+    ("precision", "start"), [("fp16", 2.0**40), ("fp16", 0.5), pytest.param("bf16", 1.0, marks=pytest.mark.exhaustive)]
+)
+def test_halves_too(launches, monkeypatch, precision, start):
+    """In fp16 the scale of the loss starts too large, so that steps are skipped, and grows; or it is lost, and told."""
+    monkeypatch.setattr(scaling, "START", start)
+    monkeypatch.setattr(scaling, "GROWTH", 2)
+    changes = {"precision": precision, "training": {"epochs": 1}}
+    (expected, _), (found, messages) = (trained(graph, graph=graph, **changes) for graph in ("off", "auto"))
+    np.testing.assert_equal(found, expected)
+    assert not any("CUDA graph" in message for message in messages)
+    if start < 1:
+        assert "gradients are not finite in step 1" in found["error"]
+    else:
+        assert launches
+        assert precision == "bf16" or found["scaling"]["counts"][1] > 0

@@ -20,10 +20,10 @@ from checks.windows import Conv, conv
 from cushim.expected import reference, sizes
 
 from gpucnn import numerics, ops
-from gpucnn.cuda import sums
+from gpucnn.cuda import plans, sums
 from gpucnn.cuda.families import mma
 from gpucnn.cuda.geometry import Whole
-from gpucnn.cuda.plans import Task
+from gpucnn.cuda.plans import Plan, Task
 
 EPS = 2.0**-23
 
@@ -164,5 +164,36 @@ class TestPlans:
         ],
     )
     def test_what_is_computed_on_tensor_cores(self, architecture, dtype, how, found):
-        task = Task("forward", (2, 8, 8, 16), (16, 1, 1, 16), Whole((1, 1), output=(8, 8)), 1, dtype, how, architecture)
-        assert bool(mma.plans(task)) is found
+        assert bool(mma.plans(task("forward", 2, 8, 16, 16, dtype, how, architecture))) is found
+
+    def test_small_tiles_for_little_and_large_ones_for_much(self):
+        """Little: fewer tiles than multiprocessors; and few outputs want narrow ones."""
+        assert str(best(2, 16, 64, 64, family="mma")) == "mma 64x64"
+        assert str(best(128, 16, 64, 32, family="mma")) == "mma 128x32"
+        assert str(best(512, 32, 256, 256)) == "mma 256x128"
+
+    def test_channels_that_have_to_be_read_one_by_one_are_left_to_others(self):
+        assert best(128, 32, 3, 64).family != "mma"
+        assert best(128, 32, 24, 64).family == "mma"
+
+    @pytest.mark.parametrize("way", ["fast", "tf32"])
+    def test_a_block_has_the_shared_memory_of_its_stages(self, way):
+        """Up to four of both panels, and at least two, within what every architecture has."""
+        given = task("forward", 2, 8, 16, 16, "float32", way)
+        for m, n in mma.TILES[mma.products_of(given)]:
+            stages, rest = divmod(mma.shared(m, n, given), (m + n) * 32 * 4)
+            assert rest == 0
+            assert 2 <= stages <= 4
+            assert mma.shared(m, n, given) <= 99 * 1024
+
+
+def task(which: Any, images: int, size: int, channels: int, outputs: int, dtype: str, how: Any, on: int = 90) -> Task:
+    """Return a pass of a 3x3 convolution with padding."""
+    window = Whole((3, 3), pads=((1, 1), (1, 1)), output=(size, size))
+    return Task(which, (images, size, size, channels), (outputs, 3, 3, channels), window, 1, dtype, how, on)
+
+
+def best(*sizes: int, family: str | None = None) -> Plan:
+    """Return the plan by which such a convolution of bfloat16 is computed by default, or the best of a family."""
+    found = plans.candidates(task("forward", *sizes, "bfloat16", "fast"))
+    return next(plan for plan in found if family in (None, plan.family))

@@ -60,6 +60,7 @@ V = numbers(3, (8, 3, 3, 1), dtype="float32")[0]
 DV = numbers(4, ops.conv2d_output_shape(X.shape, V.shape, **DEPTHWISE), dtype="float32")[0]
 POOL: dict[str, Any] = {"kernel_size": (3, 2), "stride": (2, 1), "padding": ((1, 0), (0, 1))}
 SCORES, LABELS = numbers(5, (9, 37), dtype="float32")[0], np.arange(9)
+SPREAD = numbers(12, (300, 5), dtype="float32")[0]
 RAW = np.concatenate([np.arange(2**16).astype(np.uint32) << 16 | low for low in (0, 0x1000, 0x3000)]).view(np.float32)
 RAW = RAW[np.abs(RAW) < 60000]
 RATED = np.round(numbers(10, (57, 37), dtype="float32")[0])
@@ -175,7 +176,8 @@ def scaled() -> list[Any]:
     for found in (0, 0, 0, 7, 0, 0):
         adapt_loss_scale(scale, counts, np.array([found], np.int32), 2)
         seen += [scale.copy(), counts.copy()]
-    return seen
+    adapt_loss_scale(scale, counts, np.array([1], np.int32), 2, np.array([1], np.int32))
+    return [*seen, scale, counts]
 
 
 def dropped() -> list[Any]:
@@ -228,6 +230,18 @@ def both_gradients() -> list[Any]:
         plan = plans.Plan.read("band_backward rows=5 columns=7 pieces=2")
         patch.setattr(conv2d_gradients, "chosen", lambda task: plan)
         return list(ops.conv2d_gradients(GX, GY, GW, padding=1))
+
+
+def sums_together() -> list[Any]:
+    """Of two arrays, one of several blocks."""
+    parts = [X.reshape(24, -1)[:, :7].copy(), X.reshape(4, -1)]
+    if "numpy" not in launch.compilers:
+        return [part.sum(axis=0) for part in parts]
+    out = [np.empty(part.shape[1:], np.float32) for part in parts]
+    with sums.together(), sums.later():
+        for pair in zip(parts, out, strict=True):
+            sums.add_parts_into(*pair)
+    return out
 
 
 def probe() -> list[Any]:
@@ -318,6 +332,7 @@ RUNS: dict[str, Run] = {
     "mean pool": mean_pool,
     "softmax": lambda: [ops.softmax(SCORES), ops.softmax_backward(SCORES, SCORES)],
     "cross-entropy": cross_entropy,
+    "cross-entropy at once": lambda: list(ops.cross_entropy_gradient(SPREAD, np.arange(300) % 5, label_smoothing=0.1)),
     "mse": lambda: [ops.mse(SCORES, LABELS), ops.mse_backward(SCORES, LABELS)],
     "binary": lambda: [ops.binary_cross_entropy(SCORES, LABELS), ops.binary_cross_entropy_backward(SCORES, LABELS)],
     "batch norm": batch_norm,
@@ -350,6 +365,7 @@ RUNS: dict[str, Run] = {
     "mma3 data": lambda: on_tensor_cores(ops.conv2d_backward_data, DU, U, F.shape, **FOURS),
     "mma3 weight": lambda: on_tensor_cores(ops.conv2d_backward_weight, F, DU, U.shape, **FOURS),
     "sum rows": lambda: [sum_rows(X)],
+    "sums together": sums_together,
     "finite": nonfinite,
     "gather": gathered,
     "accuracy": lambda: [ops.count_correct(RATED, labels) for labels in (FIRST, LAST, LEFT)],
@@ -537,6 +553,9 @@ MUTANTS = [
     Mutant("softmax", "sum = warp_sum(sum);", "", "softmax"),
     Mutant("cross_entropy", "if (lane() == 0) losses", "losses", "cross-entropy"),
     Mutant("cross_entropy", "smoothing / Acc(columns)", "smoothing", "cross-entropy"),
+    Mutant("cross_entropy", "share = Acc(1) / Acc(rows)", "share = Acc(1)", "cross-entropy at once"),
+    Mutant("cross_entropy", "if (lane() == 0) losses[row] = loss;", "losses[row] = loss;", "cross-entropy at once"),
+    Mutant("cross_entropy", "row += THREADS", "row += THREADS + 1", "cross-entropy at once"),
     Mutant("mse", "k == labels[row]", "row == labels[k]", "mse"),
     Mutant("mse", "if (lane() == 0) losses", "losses", "mse"),
     Mutant("mse", "labels[i / columns]", "labels[i % columns]", "mse"),
@@ -568,6 +587,9 @@ MUTANTS = [
     Mutant("batch_norm", "fma(-mean[c], scale[c], beta[c])", "beta[c]", "ended"),
     Mutant("bias_activation", "sum.value[i] += behind", "sum.value[i] += Acc(given.of[i])", "behind"),
     Mutant("bias_activation", "!parts || own.lane", "own.lane", "behind"),
+    Mutant("sums", "own[1] + threadIdx.x", "threadIdx.x", "sums together"),
+    Mutant("sums", "if (i < count) sums", "sums", "sums together"),
+    Mutant("sums", "in_order(parts[own[0]]", "in_order(parts[0]", "sums together"),
     Mutant("sums", "lane < LANES", "lane <= LANES", "sum rows"),
     Mutant("activation", "normal_cdf(v) + v", "normal_cdf(v) - v", "gelu"),
     Mutant("add", "if (i < count) y", "y", "add"),
@@ -576,6 +598,12 @@ MUTANTS = [
     Mutant("dropout", "drawn.word[j]", "drawn.word[3 - j]", "dropout"),
     Mutant("dropout", "(kept[i] ? scale : Acc(0)));\n  }", "Acc(kept[i]));\n  }", "dropout"),
     Mutant("dropout", "if (i < count) dx", "dx", "dropout"),
+    Mutant("loss_scale", "element() > 0 || ", "", "loss scale"),
+    Mutant("loss_scale", " || (stopped && *stopped)", "", "loss scale"),
+    Mutant("loss_scale", "*scale *= 0.5f, ", "", "loss scale"),
+    Mutant("loss_scale", "counts[0] = 0, counts[1] += 1", "counts[1] += 1", "loss scale"),
+    Mutant("loss_scale", "counts[0] + 1 < growth", "counts[0] < growth", "loss scale"),
+    Mutant("loss_scale", "*scale *= 2.0f, counts[0] = 0", "*scale *= 2.0f", "loss scale"),
     Mutant("dropout", "now ? uint32(*now) : step", "step", "dropout, queued"),
     Mutant("gather", "count / (H * W * C)", "count / H", "gather"),
     Mutant("gather", "+ n, index", ", index", "gather"),
@@ -588,11 +616,6 @@ MUTANTS = [
     Mutant("step", "page[row * width + i]", "page[row + i]", "step"),
     Mutant("step", "row + 1 < rows ? row + 1 : 0", "row + 1", "step"),
     Mutant("step", "++counters[STEP], ++counters[BATCH]", "++counters[STEP]", "step"),
-    Mutant("loss_scale", "if (element() > 0) return;", "", "loss scale"),
-    Mutant("loss_scale", "*scale *= 0.5f, ", "", "loss scale"),
-    Mutant("loss_scale", "counts[0] = 0, counts[1] += 1", "counts[1] += 1", "loss scale"),
-    Mutant("loss_scale", "counts[0] + 1 < growth", "counts[0] < growth", "loss scale"),
-    Mutant("loss_scale", "*scale *= 2.0f, counts[0] = 0", "*scale *= 2.0f", "loss scale"),
     Mutant("update", "g + momentum * v", "g + v", "sgd"),
     Mutant("update", "sqrt(s) / root + eps", "sqrt(s + eps) / root", "adam"),
     Mutant("update", "chunk.flag ? decay", "true ? decay", "sgd"),

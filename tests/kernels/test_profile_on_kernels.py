@@ -35,7 +35,7 @@ def test_kernels_and_launches_are_told(cuda: Any, monkeypatch: pytest.MonkeyPatc
     assert launch.compilers == before
     by = {tuple(row.part): row.computed_by for row in found.rows}
     assert by["0.conv2d", "forward"] == "gpucnn.cuda: plain (conv2d_forward)"
-    assert by["0.conv2d", "backward weight"] == "gpucnn.cuda: plain pieces=1 (conv2d_backward_weight, add_parts)"
+    assert by["0.conv2d", "backward weight"] == "gpucnn.cuda: plain pieces=1 (conv2d_backward_weight)"
     other = {tuple(row.part): row.runner_up for row in found.rows}
     assert re.fullmatch(r"plain pieces=2, \d\.\d\dx by estimate", other["0.conv2d", "backward weight"])
     assert other["4.residual", "forward"] == "-"

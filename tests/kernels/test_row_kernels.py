@@ -84,6 +84,17 @@ def test_cross_entropy(shape, smoothing, weighted, dtype):
     assert_near(dx, expected, dtype, np.full(shape, 4 / shape[0]), roundings=shape[1] + 32)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (5, 33), (600, 3)])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_cross_entropy_and_its_gradient_at_once(shape, smoothing, dtype):
+    rng = np.random.default_rng(17)
+    scores, labels = rng.standard_normal(shape).astype(dtype), rng.integers(0, shape[1], shape[0])
+    loss, dx = ops.cross_entropy_gradient(scores, labels, label_smoothing=smoothing)
+    expected, slope = reference(ops.cross_entropy_gradient, scores, labels, label_smoothing=smoothing)
+    assert_near(loss, expected, dtype, 1 + abs(expected), roundings=shape[0] + shape[1] + 32)
+    assert_near(dx, slope, dtype, np.full(shape, 4 / shape[0]), roundings=shape[1] + 32)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (9, 10), (5, 33), (40, 3)])
 @pytest.mark.parametrize("options", [{}, {"low": -0.8, "high": 0.9, "reduction": "half_sum"}])
 def test_mse(shape, options, dtype):

@@ -88,9 +88,10 @@ def _exact(task: Task) -> bool:
 
 
 def _aligned(task: Task) -> bool:
-    """Return whether a group's channels and outputs are multiples of what is copied at once."""
+    """Return whether what a group reads, its channels and but for forward outputs, are multiples of CHUNK."""
     size = 4 if task.dtype == "float32" else 2
-    return task.w_shape[3] * size % CHUNK == 0 == task.w_shape[0] // task.groups * size % CHUNK
+    outputs = 0 if task.which == "forward" else task.w_shape[0] // task.groups
+    return task.w_shape[3] * size % CHUNK == 0 == outputs * size % CHUNK
 
 
 def _pieces(plan: Plan) -> int:
