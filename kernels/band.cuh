@@ -91,7 +91,7 @@ struct BackwardTerms {  // r and s from the end
 
 // N neighbouring numbers of shared memory, N = 1 or a multiple of 4: 16 bytes at a time.
 template <int N>
-static __device__ void take(Acc (&to)[N], const Acc* from) {
+static __device__ void take_row(Acc (&to)[N], const Acc* from) {
   if constexpr (N % 4 == 0) {
 #pragma unroll
     for (int i = 0; i < N; i += 4) {

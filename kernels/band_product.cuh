@@ -1,5 +1,5 @@
-// The results of a tile from the band that it sees: out[m,n] = b[n] + sum over k of  band[m,k] w[n,k], where k is a tap
-// and a channel.
+// The results of a tile from the band that it sees: out[m,n] = end(b[n] + sum over k of  band[m,k] w[n,k]), where k is
+// a tap and a channel.
 //
 // A thread has 8 channels n of PIXELS results m. The sum is taken by stretches, whose weights are in shared memory
 // beside the places of their terms.
@@ -25,11 +25,11 @@ static __device__ void add_terms(Acc (&sums)[PIXELS][8], const Acc* band, const 
     const Acc* from = band + places[k];
     Acc seen[PIXELS][STEP];
 #pragma unroll
-    for (int i = 0; i < PIXELS; ++i) take(seen[i], from + at[i]);
+    for (int i = 0; i < PIXELS; ++i) take_row(seen[i], from + at[i]);
 #pragma unroll
     for (int e = 0; e < STEP; ++e) {
       Acc weight[8];
-      take(weight, weights + (k + e) * pitch);
+      take_row(weight, weights + (k + e) * pitch);
 #pragma unroll
       for (int i = 0; i < PIXELS; ++i)
 #pragma unroll
@@ -39,13 +39,15 @@ static __device__ void add_terms(Acc (&sums)[PIXELS][8], const Acc* band, const 
 }
 
 // Writes 8 channels of an output, of which `exist` do.
-static __device__ inline void write_eight(T* to, const Acc (&sums)[8], const T* bias, int exist) {
+template <class End>
+static __device__ void write_eight(T* to, const Acc (&sums)[8], const T* bias, int exist, const End& end) {
   const bool whole = aligned<Vector<T, 4>>(to);
 #pragma unroll
   for (int n = 0; n < 8; n += 4) {
     Vector<T, 4> four;
 #pragma unroll
-    for (int e = 0; e < 4; ++e) four.of[e] = T(sums[n + e] + (bias && n + e < exist ? Acc(bias[n + e]) : Acc(0)));
+    for (int e = 0; e < 4; ++e)
+      four.of[e] = T(end.brief(sums[n + e] + (bias && n + e < exist ? Acc(bias[n + e]) : Acc(0))));
     if (whole && n + 3 < exist) {
       *reinterpret_cast<Vector<T, 4>*>(to + n) = four;
     } else {
@@ -56,6 +58,12 @@ static __device__ inline void write_eight(T* to, const Acc (&sums)[8], const T* 
   }
 }
 
+struct Endless {  // in place of an Ending, where results are written as they are
+  __device__ bool whole() const { return true; }
+  __device__ Acc brief(Acc sum) const { return sum; }
+  __device__ Acc operator()(Acc sum, int, int) const { return sum; }
+};
+
 // What a block has in shared memory.
 struct BandMemory {
   Acc *band, *beside;
@@ -63,9 +71,10 @@ struct BandMemory {
 };
 
 // Computes and writes the channels from n0 on of a tile, whose band other threads may just have brought.
-template <int PIXELS, class Terms>
+template <int PIXELS, class Terms, class End>
 static __device__ void multiply_band(const BandMemory& memory, const T* w, const T* b, T* out, const Terms& terms,
-                                     const Spot& spot, const Sight& sight, const Tiling& t, int n0) {
+                                     const Spot& spot, const Sight& sight, const Tiling& t, int n0,
+                                     const End& end) {
   const int group = threadIdx.x % t.groups, first = threadIdx.x / t.groups, apart = blockDim.x / t.groups;
   const int count = spot.rows * spot.columns;
   const int length = terms.g.R * terms.g.S * sight.depth, columns = t.groups * 8, pitch = columns + 4;
@@ -94,6 +103,8 @@ static __device__ void multiply_band(const BandMemory& memory, const T* w, const
     if (first >= apart || m >= count) continue;
     const int row = spot.row + m / spot.columns, column = spot.column + m % spot.columns;
     T* to = out + ((spot.n * sight.rows + row) * sight.columns + column) * sight.outputs + n;
-    write_eight(to, sums[i], b ? b + n : b, sight.outputs - n);
+    write_eight(to, sums[i], b ? b + n : b, sight.outputs - n, end);
+#pragma unroll 1
+    for (int e = 0; !end.whole() && e < min(8, sight.outputs - n); ++e) to[e] = T(end(Acc(to[e]), n + e, to + e - out));
   }
 }

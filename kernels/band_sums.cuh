@@ -13,12 +13,12 @@ static __device__ void add_results(Acc (&sums)[4][8], const Acc* band, const int
     const Acc* from = band + places[m];
     Acc seen[4], factors[8];
     if constexpr (NEIGHBOURS) {
-      take(seen, from + at[0]);
+      take_row(seen, from + at[0]);
     } else {
 #pragma unroll
       for (int i = 0; i < 4; ++i) seen[i] = from[at[i]];
     }
-    take(factors, other + m * pitch);
+    take_row(factors, other + m * pitch);
 #pragma unroll
     for (int i = 0; i < 4; ++i)
 #pragma unroll

@@ -1,7 +1,7 @@
 // compiled for: float32 float16 bfloat16
 // Convolution with few channels from bands of images in shared memory (groups = 1; equations as in conv2d.cu).
 //
-//   forward           y[m,k] = sum over r,s,c of  band of  x[m,r,s,c] w[k,r,s,c]         any stride and dilation
+//   forward           y[m,k] = end(sum over r,s,c of  band of x[m,r,s,c] w[k,r,s,c])     any stride and dilation
 //   backward data    dx[m,c] = sum over r,s,k of  band of dy[m,r,s,k] w[k,r,s,c]         stride 1; r, s from the end
 //
 // A block computes a tile of outputs of one image, all channels of them or 64: it brings the band that the tile sees
@@ -17,32 +17,38 @@
 //
 // Versions: conv2d_tiled.cu, tiles across images; this file, bands.
 #include "band_product.cuh"
+#include "epilogue.cuh"
 
 #define BAND_THREADS 128
 
-template <int PIXELS, class Terms>
+template <int PIXELS, class Terms, class End>
 static __device__ void band_tile(const T* image, const T* w, const T* b, T* out, const Terms& terms,
-                                 const Sight& sight, const Tiling& t) {
+                                 const Sight& sight, const Tiling& t, const End& end) {
   __shared__ __align__(16) Acc band[BAND], weights[BESIDE];
   __shared__ int places[PLACES];
   const Spot spot(blockIdx.x, sight, terms.g, t);
   bring_band(band, image, spot, sight, t);
-  multiply_band<PIXELS>({band, weights, places}, w, b, out, terms, spot, sight, t, blockIdx.y * t.groups * 8);
+  multiply_band<PIXELS>({band, weights, places}, w, b, out, terms, spot, sight, t, blockIdx.y * t.groups * 8, end);
 }
 
 extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
 band_forward_4(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
-               T* __restrict__ y, Window g, Tiling t) {
-  band_tile<4>(x, w, b, y, ForwardTerms{g}, Sight::forward(g), t);
+               T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
+               const Acc* __restrict__ scale /* or null */, const Acc* __restrict__ shift /* or null */, int function,
+               Acc a, Tiling t) {
+  band_tile<4>(x, w, b, y, ForwardTerms{g}, Sight::forward(g), t, Ending{z, scale, shift, function, a});
 }
 
 extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
 band_forward_8(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
-               T* __restrict__ y, Window g, Tiling t) {
-  band_tile<8>(x, w, b, y, ForwardTerms{g}, Sight::forward(g), t);
+               T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
+               const Acc* __restrict__ scale /* or null */, const Acc* __restrict__ shift /* or null */, int function,
+               Acc a, Tiling t) {
+  band_tile<8>(x, w, b, y, ForwardTerms{g}, Sight::forward(g), t, Ending{z, scale, shift, function, a});
 }
 
 extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
 band_backward_data_4(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g, Tiling t) {
-  band_tile<4>(dy, w, static_cast<const T*>(nullptr), dx, BackwardTerms{g}, Sight::backward(g), t);
+  band_tile<4>(dy, w, static_cast<const T*>(nullptr), dx, BackwardTerms{g}, Sight::backward(g), t,
+               Endless{});
 }

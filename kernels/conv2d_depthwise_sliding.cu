@@ -2,7 +2,7 @@
 // Depthwise convolution (groups = C, w (K, 3, 3, 1) or (K, 5, 5, 1), stride 1 or 2) by windows that slide through
 // registers; with m = K/C and zeros around x,
 //
-//   forward            y[n,p,q,k] = b[k] + sum over r,s of  x[n,p*stride+r-top,q*stride+s-left,k/m] w[k,r,s]
+//   forward            y[n,p,q,k] = end(b[k] + sum over r,s of  x[n,p*stride+r-top,q*stride+s-left,k/m] w[k,r,s])
 //
 // and its gradients as in conv2d_depthwise.cu.
 //
@@ -23,18 +23,19 @@
 // it (RUN*stride + S - stride) / (RUN*stride) times, and the first rows of a strip twice.
 //
 // Versions: conv2d_depthwise.cu, plain and for any window; this file, sliding.
-#include "tile.cuh"
+#include "epilogue.cuh"
+#include "vector.cuh"
 #include "window.cuh"
 
 constexpr int PACK = sizeof(T) == 2 ? 2 : 1;
 
 // PACK neighbouring numbers of a thread: of channels first, first + 1, ..., or, where `share` of them see one channel,
 // of (first + i) / share.
-struct Neighbours {
+struct Packed {
   int count, first, share;
   bool whole;
 
-  __device__ Neighbours(const T* array, int count, int first, int share) : count(count), first(first), share(share) {
+  __device__ Packed(const T* array, int count, int first, int share) : count(count), first(first), share(share) {
     whole = share == 1 && count % PACK == 0 && aligned<Vector<T, PACK>>(array);
   }
   __device__ Vector<Acc, PACK> read(const T* array, int pixel, bool exists) const {
@@ -104,12 +105,13 @@ struct Slide {
 // ---- forward ----------------------------------------------------------------------------------------------------
 
 template <int SIZE, int STRIDE>
-static __device__ void slide_forward(const T* x, const T* w, const T* b, T* y, const Window& g, int height) {
+static __device__ void slide_forward(const T* x, const T* w, const T* b, T* y, const Window& g, const Ending& end,
+                                     int height) {
   using Kernel = Slide<SIZE, STRIDE>;
   constexpr int RUN = Kernel::RUN, HELD = Kernel::HELD, SEEN = Kernel::SEEN;
   const Walk own(element(), g.K, (g.Q - 1) / RUN + 1, g.P, height);
   if (own.n >= g.N) return;
-  const Neighbours inputs(x, g.C, own.channel, g.K / g.C), outputs(y, g.K, own.channel, 1);
+  const Packed inputs(x, g.C, own.channel, g.K / g.C), outputs(y, g.K, own.channel, 1);
   const int column = own.column * RUN;
   Kernel kernel;
   kernel.read(w, own.channel, g.K);
@@ -142,7 +144,7 @@ static __device__ void slide_forward(const T* x, const T* w, const T* b, T* y, c
     for (int q = 0; q < RUN; ++q) {
       Acc values[PACK];
 #pragma unroll
-      for (int v = 0; v < PACK; ++v) values[v] = b ? sums[HELD - 1][q][v] + bias[v] : sums[HELD - 1][q][v];
+      for (int v = 0; v < PACK; ++v) values[v] = end.brief(b ? sums[HELD - 1][q][v] + bias[v] : sums[HELD - 1][q][v]);
       if (done >= own.begin && column + q < g.Q) outputs.write(y, (own.n * g.P + done) * g.Q + column + q, values);
 #pragma unroll
       for (int v = 0; v < PACK; ++v) {
@@ -151,6 +153,13 @@ static __device__ void slide_forward(const T* x, const T* w, const T* b, T* y, c
         sums[0][q][v] = 0;
       }
     }
+  }
+  if (end.whole()) return;
+#pragma unroll 1
+  for (int i = 0; i < (own.end - own.begin) * RUN * PACK; ++i) {
+    const int v = i % PACK, q = column + i / PACK % RUN, p = own.begin + i / (PACK * RUN), k = own.channel + v;
+    const int place = ((own.n * g.P + p) * g.Q + q) * g.K + k;
+    if (q < g.Q && k < g.K) y[place] = T(end(Acc(y[place]), k, place));
   }
 }
 
@@ -167,7 +176,7 @@ static __device__ void slide_backward_data(const T* dy, const T* w, T* dx, const
   const int start = g.left / STRIDE, columns = g.left + g.W - start * STRIDE;
   const Walk own(element(), g.C, (columns - 1) / WIDE + 1, high - low + 1, height);
   if (own.n >= g.N) return;
-  const Neighbours gradients(dy, g.K, own.channel, 1), results(dx, g.C, own.channel, 1);
+  const Packed gradients(dy, g.K, own.channel, 1), results(dx, g.C, own.channel, 1);
   const int q0 = start + own.column * RUN, left = q0 * STRIDE - g.left;
   Kernel kernel;
   kernel.read(w, own.channel, g.K);
@@ -220,7 +229,7 @@ static __device__ void slide_backward_weight(const T* x, const T* dy, Acc* parts
   __shared__ Acc merged[TEAMS][32];
   const int lane = threadIdx.x / 32, across = threadIdx.x % 32, channel = (blockIdx.x * 32 + across) * PACK;
   const int runs = (g.Q - 1) / RUN + 1, strips = (g.P - 1) / height + 1;
-  const Neighbours inputs(x, g.C, channel, g.K / g.C), gradients(dy, g.K, channel, 1);
+  const Packed inputs(x, g.C, channel, g.K / g.C), gradients(dy, g.K, channel, 1);
   const Part part(g.N * runs * strips);
   Kernel sums = {};
   for (int item = part.begin + lane; channel < g.K && item < part.end; item += TEAMS) {
@@ -276,26 +285,34 @@ static __device__ void slide_backward_weight(const T* x, const T* dy, Acc* parts
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_forward_3x3_1(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
-                             T* __restrict__ y, Window g, int height) {
-  slide_forward<3, 1>(x, w, b, y, g, height);
+                             T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
+                             const Acc* __restrict__ scale /* or null */,
+                             const Acc* __restrict__ shift /* or null */, int function, Acc a, int height) {
+  slide_forward<3, 1>(x, w, b, y, g, {z, scale, shift, function, a}, height);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_forward_3x3_2(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
-                             T* __restrict__ y, Window g, int height) {
-  slide_forward<3, 2>(x, w, b, y, g, height);
+                             T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
+                             const Acc* __restrict__ scale /* or null */,
+                             const Acc* __restrict__ shift /* or null */, int function, Acc a, int height) {
+  slide_forward<3, 2>(x, w, b, y, g, {z, scale, shift, function, a}, height);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_forward_5x5_1(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
-                             T* __restrict__ y, Window g, int height) {
-  slide_forward<5, 1>(x, w, b, y, g, height);
+                             T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
+                             const Acc* __restrict__ scale /* or null */,
+                             const Acc* __restrict__ shift /* or null */, int function, Acc a, int height) {
+  slide_forward<5, 1>(x, w, b, y, g, {z, scale, shift, function, a}, height);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_forward_5x5_2(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
-                             T* __restrict__ y, Window g, int height) {
-  slide_forward<5, 2>(x, w, b, y, g, height);
+                             T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
+                             const Acc* __restrict__ scale /* or null */,
+                             const Acc* __restrict__ shift /* or null */, int function, Acc a, int height) {
+  slide_forward<5, 2>(x, w, b, y, g, {z, scale, shift, function, a}, height);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)

@@ -1,7 +1,7 @@
 // compiled for: float32 float16 bfloat16
 // Convolution with 1x1 kernels, and dense layers, as the plain matrix products that they are (groups = 1, no padding).
 //
-//   forward           y[m,k] = b[k] + sum over c of  x[m,c] w[k,c]        m an output; x's pixel is `stride` apart
+//   forward           y[m,k] = end(b[k] + sum over c of  x[m,c] w[k,c])        m an output; x's pixel is `stride` apart
 //   backward data    dx[m,c] = sum over k of  dy[m,k] w[k,c]              stride 1
 //   backward weight  dw[k,c] = sum over m of  dy[m,k] x[m,c]              stride 1; in parts (blockIdx.z)
 //
@@ -12,6 +12,7 @@
 // Memory: that of conv2d_tiled.cu; of a strided image, the pixels that are met and no others.
 //
 // Versions: conv2d_tiled.cu, any window; this file, 1x1.
+#include "epilogue.cuh"
 #include "tile.cuh"
 #include "window.cuh"
 
@@ -38,7 +39,8 @@ struct Down {  // A[m,k] or B[n,k] where k runs down the rows of a matrix; this 
 };
 
 template <int SIDE>
-static __device__ void pointwise_forward_tile(const T* x, const T* w, const T* b, T* y, const Window& g) {
+static __device__ void pointwise_forward_tile(const T* x, const T* w, const T* b, T* y, const Window& g,
+                                              const Ending& end) {
   using Square = Tile<SIDE>;
   const int m0 = blockIdx.x * Square::SIZE, n0 = blockIdx.y * Square::SIZE, rows = g.N * g.P * g.Q;
   const int row = Square::row(true), k = Square::k(true), m = m0 + row, n = n0 + row;
@@ -46,7 +48,11 @@ static __device__ void pointwise_forward_tile(const T* x, const T* w, const T* b
   const T* pixel = x + ((out.n * g.H + out.row * g.stride_h) * g.W + out.column * g.stride_w) * g.C;
   const Along inputs = {m < rows ? pixel : nullptr, k, g.C}, kernels = {n < g.K ? w + n * g.C : nullptr, k, g.C};
   const auto row_of = [&](int i) { return m0 + i < rows ? (m0 + i) * g.K + n0 : -1; };
-  tile_product<SIDE>(inputs, kernels, g.C, y, b ? b + n0 : b, g.K - n0, row_of);
+  const auto brief = [&](Acc sum) { return end.brief(sum); };
+  tile_product<SIDE>(inputs, kernels, g.C, y, b ? b + n0 : b, g.K - n0, row_of, brief);
+  if (end.whole()) return;
+  const auto rest = [&](int n, int place) { y[place] = T(end(Acc(y[place]), n0 + n, place)); };
+  each_stored<SIDE>(g.K - n0, row_of, rest);
 }
 
 template <int SIDE>
@@ -73,14 +79,18 @@ static __device__ void pointwise_backward_weight_tile(const T* x, const T* dy, A
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 pointwise_forward_64(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
-                     T* __restrict__ y, Window g) {
-  pointwise_forward_tile<4>(x, w, b, y, g);
+                     T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
+                     const Acc* __restrict__ scale /* or null */, const Acc* __restrict__ shift /* or null */,
+                     int function, Acc a) {
+  pointwise_forward_tile<4>(x, w, b, y, g, {z, scale, shift, function, a});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 pointwise_forward_128(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
-                     T* __restrict__ y, Window g) {
-  pointwise_forward_tile<8>(x, w, b, y, g);
+                     T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
+                     const Acc* __restrict__ scale /* or null */, const Acc* __restrict__ shift /* or null */,
+                     int function, Acc a) {
+  pointwise_forward_tile<8>(x, w, b, y, g, {z, scale, shift, function, a});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)

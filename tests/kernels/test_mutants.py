@@ -202,6 +202,7 @@ BANDED: dict[str, Any] = {"stride": (2, 1), "padding": ((1, 2), (0, 1)), "dilati
 BX, BW = numbers(11, (2, 15, 17, 16), (20, 3, 2, 16), dtype="float32")
 BY = numbers(12, ops.conv2d_output_shape(BX.shape, BW.shape, **BANDED), dtype="float32")[0]
 CX, CW, CY = numbers(13, (1, 7, 6, 3), (5, 3, 2, 3), (1, 5, 5, 5), dtype="float32")
+CN, SN = ((*numbers(19, (n,), (n,), (n,), dtype="float32"), np.ones(n, np.float32), 1e-3) for n in (5, 2))
 GX, GW, GY = numbers(18, (2, 9, 7, 12), (16, 3, 3, 12), (2, 9, 7, 16), dtype="float32")
 SLID: dict[str, Any] = {"stride": 2, "padding": ((1, 2), (1, 0)), "groups": 2}
 SX, SW = numbers(13, (2, 37, 20, 2), (2, 3, 3, 1), dtype="float32")
@@ -292,6 +293,18 @@ RUNS: dict[str, Run] = {
     "depthwise data": lambda: [ops.conv2d_backward_data(DV, V, X.shape, **DEPTHWISE)],
     "depthwise weight": lambda: [ops.conv2d_backward_weight(X, DV, V.shape, **DEPTHWISE)],
     "band": by("band pixels=4 rows=3 columns=5", ops.conv2d, BX, BW, **BANDED),
+    "band ended": by("band pixels=4 rows=3 columns=5", ops.conv2d_batch_norm_eval, CX, CW, None, CN, TANH, CY),
+    "sliding ended": by("sliding height=10", ops.conv2d_batch_norm_eval, SX, SW, None, SN, TANH, SY, **SLID),
+    "pointwise ended": by(
+        "pointwise 64x64",
+        ops.conv2d_batch_norm_eval,
+        CX,
+        CW[:, :1, :1].copy(),
+        None,
+        CN,
+        TANH,
+        CX[..., [0, 1, 2, 0, 1]],
+    ),
     "band by threes": by("band pixels=8 rows=5 columns=5", ops.conv2d, CX, CW),
     "band data": by("band pixels=4 rows=4 columns=4", ops.conv2d_backward_data, CY, CW, CX.shape),
     "band weight": by("band_weight rows=8 columns=16 pieces=1", ops.conv2d_backward_weight, BX, BY, BW.shape, **BANDED),
@@ -406,6 +419,9 @@ MUTANTS = [
     Mutant("conv2d_band_backward", "    __syncthreads();\n    sums.add", "    sums.add", "both gradients"),
     Mutant("conv2d_band_backward", "parts + blockIdx.y * g.K", "parts + g.K", "both gradients"),
     Mutant("conv2d_band_backward", "sums.add(memory, x, spot)", "sums.add(memory, dx, spot)", "both gradients"),
+    Mutant("conv2d_band", "T(end(Acc(to[e]), n + e, to + e - out))", "to[e]", "band ended"),
+    Mutant("conv2d_depthwise_sliding", "if (q < g.Q && k < g.K) y", "y", "sliding ended"),
+    Mutant("conv2d_pointwise", "T(end(Acc(y[place]), n0 + n, place))", "y[place]", "pointwise ended"),
     Mutant("conv2d_pointwise", "out.row * g.stride_h", "out.row", "pointwise"),
     Mutant("conv2d_pointwise", "m < rows ? pixel", "true ? pixel", "pointwise"),
     Mutant("conv2d_pointwise", "k < end && column + i < columns", "k < end", "pointwise data"),

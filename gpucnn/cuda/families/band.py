@@ -10,6 +10,8 @@ from gpucnn.cuda.machine import Machine
 from gpucnn.cuda.passes import launch_pass
 from gpucnn.cuda.plans import Arrays, Plan, Task
 
+ENDS = True
+
 THREADS = 128
 """Of a block, at most, as in conv2d_band.cu."""
 

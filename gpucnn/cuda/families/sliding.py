@@ -10,6 +10,8 @@ from gpucnn.cuda.passes import launch_pass
 from gpucnn.cuda.plans import Arrays, Plan, Task
 from gpucnn.cuda.sums import MOST_NUMBERS
 
+ENDS = True
+
 HEIGHTS = (16, 8)
 """About how many rows a thread walks along: the first rows of a strip are read twice."""
 
