@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
@@ -10,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from gpucnn.backend import Array, Shape, array_module
+from gpucnn.constants import constant
 from gpucnn.cuda.launch import THREADS, blocks, launch
 from gpucnn.halves import accumulator
 from gpucnn.setting import Setting
@@ -90,17 +90,16 @@ def _add_all(pending: list[tuple[Array, Array]]) -> None:
     if pending:
         parts, sums = [p for p, _ in pending], [s for _, s in pending]
         sizes = tuple((len(p), s.size) for p, s in pending)
-        chunks = _chunks(sizes, array_module(sums[0]).__name__, str(sums[0].device))
+        chunks = constant(_chunks(sizes), like=sums[0])
         launch("add_all_parts", (len(chunks),), parts=parts, sums=sums, chunks=chunks)
         pending.clear()
 
 
 @lru_cache(maxsize=64)
-def _chunks(sizes: tuple[tuple[int, int], ...], module: str, device: str) -> Array:
-    """Return the table of add_all_parts, on the device: made once for each list of (pieces, sums)."""
+def _chunks(sizes: tuple[tuple[int, int], ...]) -> Array:
+    """Return the table of add_all_parts for a list of (pieces, sums)."""
     rows = [(i, begin, n, pieces) for i, (pieces, n) in enumerate(sizes) for begin in range(0, n, THREADS)]
-    table: Array = importlib.import_module(module).asarray(np.array(rows, np.int32))
-    return table
+    return np.array(rows, np.int32)
 
 
 def sum_rows(x: Array) -> Array:

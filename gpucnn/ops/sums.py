@@ -1,11 +1,14 @@
-"""Sums over all axes but the last."""
+"""Sums over all axes but the last; and which of those that a GPU takes in parts may wait for each other."""
 
 from __future__ import annotations
 
 import math
 
 from gpucnn.backend import Array, array_module
+from gpucnn.cuda.sums import later, together
 from gpucnn.dispatch import summing_operation
+
+__all__ = ["later", "sum_rows", "together"]
 
 
 @summing_operation
