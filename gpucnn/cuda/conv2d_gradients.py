@@ -13,6 +13,7 @@ from gpucnn.cuda.machine import Machine, nominal
 from gpucnn.cuda.passes import launch_pass
 from gpucnn.cuda.plans import Plan, Task
 from gpucnn.dispatch import NotApplicable
+from gpucnn.halves import accumulator
 
 THREADS, PIXELS = 288, 2
 """Of a block, at most, and inputs that a thread has of dx, as in conv2d_band_backward.cu."""
@@ -22,12 +23,16 @@ BLOCKS = 512
 
 
 def conv2d_gradients(x: Array, dy: Array, w: Array, window: Window, groups: int) -> tuple[Array, Array]:
-    """Return dx and dw; raises NotApplicable where one after the other is faster, or the shapes do not fit."""
+    """Return dx and dw, which is float32 for halves.
+
+    Raises NotApplicable where one after the other is faster, or the shapes do not fit.
+    """
     data = task_of("backward_data", dy, x.shape, w.shape, window, groups)
     plan = chosen(data)
     if plan is None:
         raise NotApplicable("dx and dw are computed by themselves")
-    dx, dw = array_module(x).empty(x.shape, x.dtype), array_module(x).empty(w.shape, w.dtype)
+    xp = array_module(x)
+    dx, dw = xp.empty(x.shape, x.dtype), xp.empty(w.shape, accumulator(w.dtype))
     run(plan, data, {"x": x, "dy": dy, "w": w, "dx": dx, "dw": dw})
     return dx, dw
 

@@ -38,8 +38,6 @@ def why_eager(experiment: Experiment, device: Device) -> str:
         return ""
     if experiment.impl == "reference":
         return "impl is reference: what it calls cannot be recorded"
-    if experiment.precision == "fp16":
-        return "the loss's scale follows each step's gradients"
     if experiment.training.micro_batch not in (None, "auto"):
         return "training.micro_batch adds up the parts of a batch on the host"
     optimizer = experiment.optimizer.build()

@@ -119,7 +119,7 @@ def test_the_scale_of_the_loss_changes_inside_a_graph(launches, monkeypatch):
     monkeypatch.setattr(scaling, "GROWTH", 2)
     (expected, told), (found, messages) = (trained(graph, graph=graph, precision="fp16") for graph in ("off", "auto"))
     np.testing.assert_equal(found, expected)
-    assert launches
+    assert launches, messages
     assert messages == told
     assert 2 <= expected["scaling"]["counts"][1] < 12
 
