@@ -1,4 +1,5 @@
-// Sums: y = f(left + right), element by element: where the two ways of a residual block meet; f is an activation or none.
+// Sums: y = f(left + right), element by element: where the two ways of a residual block meet. f is an activation, or
+// none.
 //
 // A thread adds one element of each.
 //

@@ -1,16 +1,18 @@
-// Batch normalisation over the rows of x (rows, C), each channel to mean 0 and variance 1, then scaled and shifted; what
-// stands beside it, another array z, is added, and an activation f ends it all: y = f(v + z). Neither need be there.
+// Batch normalisation over the rows of x (rows, C), each channel to mean 0 and variance 1, then scaled and shifted;
+// what stands beside it, another array z, is added, and an activation f ends it all: y = f(v + z). Neither need be
+// there.
 //
 //   mean = sum x / M      var = sum (x - mean)^2 / M      inverse = 1 / sqrt(var + eps)             M = rows
 //   deviation = x - mean            v = gamma inverse deviation + beta
 //   g = dy f'                       dz = g         dbeta = sum g         dgamma = inverse sum g deviation
 //   dx = gamma inverse (g - dbeta / M - inverse deviation dgamma / M)
 //
-// Three launches forward: the statistics of each part of the rows (Welford's recurrence), their merger (Chan's formula),
-// and the elements. Neither formula takes a difference of large sums, as E[x^2] - E[x]^2 would. Three backward: both
-// sums of each part, their sum, the elements. In the first and the last of three a thread has ABREAST neighbouring
-// channels of a part of the rows (spread.cuh), one where C is no multiple of ABREAST or where f takes more than relu
-// does; in the second, every 32nd part of one channel. The merger also takes the batch into the running statistics.
+// Three launches forward: the statistics of each part of the rows (Welford's recurrence), their merger (Chan's
+// formula), and the elements. Neither formula takes a difference of large sums, as E[x^2] - E[x]^2 would. Three
+// backward: both sums of each part, their sum, the elements. In the first and the last of three a thread has ABREAST
+// neighbouring channels of a part of the rows (spread.cuh), one where C is no multiple of ABREAST or where f takes more
+// than relu does; in the second, every 32nd part of one channel. The merger also takes the batch into the running
+// statistics.
 //
 // Backward finds f' from y where it is given, else anew from v, which only x and the channel's numbers are read for:
 // v is made by one function, in steps whose rounding no compiler may change. Where z was added, the first launch
@@ -260,7 +262,7 @@ batch_norm_add_sums(const Acc* __restrict__ sums, const Acc* __restrict__ produc
   dbeta[own.c] = all.g[0], dgamma[own.c] = all.product[0] * inverse[own.c];
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
 batch_norm_backward(const T* __restrict__ dy, const T* __restrict__ x, const Acc* __restrict__ mean,
                     const Acc* __restrict__ inverse, const Acc* __restrict__ gamma, const Acc* __restrict__ beta,
                     const Acc* __restrict__ dgamma, const Acc* __restrict__ dbeta, T* __restrict__ dx, int rows, int C,

@@ -23,7 +23,8 @@
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 conv2d_forward(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
-               T* __restrict__ y, Window g, const T* __restrict__ z /* or null */, const Acc* __restrict__ scale /* or null */,
+               T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
+               const Acc* __restrict__ scale /* or null */,
                const Acc* __restrict__ shift /* or null */, int function, Acc a) {
   const int i = element();
   if (i >= g.N * g.P * g.Q * g.K) return;

@@ -30,11 +30,11 @@ constexpr int PACK = sizeof(T) == 2 ? 2 : 1;
 
 // PACK neighbouring numbers of a thread: of channels first, first + 1, ..., or, where `share` of them see one channel,
 // of (first + i) / share.
-struct PackOfChannels {
+struct Neighbours {
   int count, first, share;
   bool whole;
 
-  __device__ PackOfChannels(const T* array, int count, int first, int share) : count(count), first(first), share(share) {
+  __device__ Neighbours(const T* array, int count, int first, int share) : count(count), first(first), share(share) {
     whole = share == 1 && count % PACK == 0 && aligned<Vector<T, PACK>>(array);
   }
   __device__ Vector<Acc, PACK> read(const T* array, int pixel, bool exists) const {
@@ -109,7 +109,7 @@ static __device__ void slide_forward(const T* x, const T* w, const T* b, T* y, c
   constexpr int RUN = Kernel::RUN, HELD = Kernel::HELD, SEEN = Kernel::SEEN;
   const Walk own(element(), g.K, (g.Q - 1) / RUN + 1, g.P, height);
   if (own.n >= g.N) return;
-  const PackOfChannels inputs(x, g.C, own.channel, g.K / g.C), outputs(y, g.K, own.channel, 1);
+  const Neighbours inputs(x, g.C, own.channel, g.K / g.C), outputs(y, g.K, own.channel, 1);
   const int column = own.column * RUN;
   Kernel kernel;
   kernel.read(w, own.channel, g.K);
@@ -167,7 +167,7 @@ static __device__ void slide_backward_data(const T* dy, const T* w, T* dx, const
   const int start = g.left / STRIDE, columns = g.left + g.W - start * STRIDE;
   const Walk own(element(), g.C, (columns - 1) / WIDE + 1, high - low + 1, height);
   if (own.n >= g.N) return;
-  const PackOfChannels gradients(dy, g.K, own.channel, 1), results(dx, g.C, own.channel, 1);
+  const Neighbours gradients(dy, g.K, own.channel, 1), results(dx, g.C, own.channel, 1);
   const int q0 = start + own.column * RUN, left = q0 * STRIDE - g.left;
   Kernel kernel;
   kernel.read(w, own.channel, g.K);
@@ -220,7 +220,7 @@ static __device__ void slide_backward_weight(const T* x, const T* dy, Acc* parts
   __shared__ Acc merged[TEAMS][32];
   const int lane = threadIdx.x / 32, across = threadIdx.x % 32, channel = (blockIdx.x * 32 + across) * PACK;
   const int runs = (g.Q - 1) / RUN + 1, strips = (g.P - 1) / height + 1;
-  const PackOfChannels inputs(x, g.C, channel, g.K / g.C), gradients(dy, g.K, channel, 1);
+  const Neighbours inputs(x, g.C, channel, g.K / g.C), gradients(dy, g.K, channel, 1);
   const Part part(g.N * runs * strips);
   Kernel sums = {};
   for (int item = part.begin + lane; channel < g.K && item < part.end; item += TEAMS) {

@@ -19,9 +19,9 @@
 // bytes at a time, four float32 or eight halves, where the channels (or outputs) of a group are a multiple of so many
 // and the array starts on 16 bytes, and writes four elements at a time where the output's row allows. 2*m*n*k FLOPs.
 //
-// Forward ends with what stands in epilogue.cuh. What is brief of it is done to sums in registers; for the rest a thread
-// goes over the elements that it has written once more, while they are in the cache, for code for each of 64 sums would
-// be too much of it.
+// Forward ends with what stands in epilogue.cuh. What is brief of it is done to sums in registers; for the rest a
+// thread goes over the elements that it has written once more, while they are in the cache, for code for each of 64
+// sums would be too much of it.
 //
 // Versions: conv2d.cu, plain; this file, tiled.
 #include "epilogue.cuh"
@@ -219,14 +219,16 @@ constexpr int BLOCKS = sizeof(Acc) == 4 ? 2 : 1;  // of large tiles that a multi
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 conv2d_forward_64(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
-                  T* __restrict__ y, Window g, const T* __restrict__ z /* or null */, const Acc* __restrict__ scale /* or null */,
+                  T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
+                  const Acc* __restrict__ scale /* or null */,
                   const Acc* __restrict__ shift /* or null */, int function, Acc a) {
   forward_tile<4>(x, w, b, y, g, {z, scale, shift, function, a});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 conv2d_forward_128(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
-                   T* __restrict__ y, Window g, const T* __restrict__ z /* or null */, const Acc* __restrict__ scale /* or null */,
+                   T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
+                   const Acc* __restrict__ scale /* or null */,
                    const Acc* __restrict__ shift /* or null */, int function, Acc a) {
   forward_tile<8>(x, w, b, y, g, {z, scale, shift, function, a});
 }

@@ -10,8 +10,8 @@ struct Ending {
   int function;
   Acc a;
 
-  // Whether `brief` is the whole of it: where f alone is there, and takes no more than a comparison and a product. It may
-  // stand once for each of many sums in registers. Else it does nothing, and all is still to be done.
+  // Whether `brief` is the whole of it: where f alone is there, and takes no more than a comparison and a product. It
+  // may stand once for each of many sums in registers. Else it does nothing, and all is still to be done.
   __device__ bool whole() const { return !z && !scale && is_brief(function); }
   __device__ Acc brief(Acc sum) const { return whole() ? briefly_activated(function, a, sum) : sum; }
 

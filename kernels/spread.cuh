@@ -2,8 +2,8 @@
 //
 // A thread has N neighbouring columns and every `lanes`-th row of the block's part of the rows (blockIdx.y), so that
 // what belongs to a column is read once and its place needs no division; a block has as many lanes as its threads have
-// rows. blockIdx.x counts strips of THREADS * N columns, where a row has more than that. What the lanes of a column have
-// found is put together two by two, in an order that their number alone decides.
+// rows. blockIdx.x counts strips of THREADS * N columns, where a row has more than that. What the lanes of a column
+// have found is put together two by two, in an order that their number alone decides.
 #pragma once
 #include "activation.cuh"
 #include "vector.cuh"

@@ -7,8 +7,9 @@
 // ends the weight gradients. In sum_rows a block has 32 columns of one part of the rows, and a thread every 8th row of
 // one of them (columns.cuh); in add_parts a thread has one output.
 //
-// Most gradients of a step end with add_parts; add_all_parts is one launch for many of them, with the same bits. chunks:
-// four numbers a block, which sums are meant, the first of the block's, how many there are, and in how many pieces.
+// Most gradients of a step end with add_parts; add_all_parts is one launch for many of them, with the same bits.
+// chunks: four numbers a block, which sums are meant, the first of the block's, how many there are, and in how many
+// pieces.
 //
 // Memory: each element is read once; the parts are a small fraction of that. 1 FLOP an element.
 //

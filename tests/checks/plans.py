@@ -30,7 +30,7 @@ def forced(family: str, **options: int) -> AbstractContextManager[None]:
 
 
 def inputs(task: Task) -> dict[str, np.ndarray]:
-    """Return random arrays that a task reads, always the same; bfloat16 as float32 that hold nothing else."""
+    """Return random arrays that a task reads, always the same."""
     named = {name: shape for name, shape in shapes(task).items() if name != RESULTS[task.which]}
     seed = zlib.crc32(str(task).encode())
     if task.dtype in HALVES:

@@ -15,8 +15,7 @@ from checks.convolutions import CASES, TILED
 from checks.plans import assert_right, computed, inputs
 from checks.tasks import PASSES, task
 from checks.windows import Conv, conv
-from cushim.module import Module
-from kernels.conftest import SCHEDULES, poisoned, storing_bfloat16
+from kernels.conftest import SCHEDULES, Kernels, poisoned
 
 from gpucnn import numerics
 from gpucnn.cuda import launch, plans, sums
@@ -41,7 +40,7 @@ EVERYTHING = SOME | CASES | TILED | {
 
 
 @pytest.fixture(params=["forward", pytest.param("warps 1", marks=pytest.mark.exhaustive)])
-def on_kernels(request: pytest.FixtureRequest, modules: dict[str, Module], monkeypatch: Any) -> None:
+def on_kernels(request: pytest.FixtureRequest, modules: dict[str, Kernels], monkeypatch: Any) -> None:
     """While in use, kernels run on NumPy arrays, in one order of the threads, and new arrays are full of NaN."""
     schedule = SCHEDULES[request.param]
     monkeypatch.setitem(
@@ -81,22 +80,18 @@ class TestEveryPlan:
         ("name", "mode"),
         [(name, MODES[0]) for name in SOME] + [(next(iter(SOME)), mode) for mode in MODES[1:]],
     )
-    def test_is_right(self, name, mode, monkeypatch):
-        check(SOME[name], *mode, monkeypatch, smallest)
+    def test_is_right(self, name, mode):
+        check(SOME[name], *mode, smallest)
 
     @pytest.mark.exhaustive
     @pytest.mark.parametrize("mode", MODES, ids="-".join)
     @pytest.mark.parametrize("name", EVERYTHING)
-    def test_is_right_for_all(self, name, mode, monkeypatch):
-        check(EVERYTHING[name], *mode, monkeypatch, list)
+    def test_is_right_for_all(self, name, mode):
+        check(EVERYTHING[name], *mode, list)
 
 
-def check(
-    case: Conv, dtype: str, how: Any, monkeypatch: pytest.MonkeyPatch, some: Callable[[Sequence[Plan]], list[Plan]]
-) -> None:
+def check(case: Conv, dtype: str, how: Any, some: Callable[[Sequence[Plan]], list[Plan]]) -> None:
     """Compute a case by its plans, and hold it against float64; what exact numerics have as well, by those alone."""
-    if dtype == "bfloat16":  # NumPy has none: arrays are float32 until a kernel is launched
-        monkeypatch.setitem(launch.compilers, "numpy", storing_bfloat16(launch.compilers["numpy"]))
     for found in tasks(case, dtype, how):
         known = set() if how == "exact" else set(plans.candidates(found._replace(numerics="exact")))
         for plan in some(plans.candidates(found)):

@@ -210,3 +210,21 @@ def test_one_step_captured_for_a_benchmark(launches):
         optimizer.update(model.params, lr=optimizer.lr, step=0)
     np.testing.assert_equal(captured.model.arrays(), model.arrays())
     np.testing.assert_array_equal(captured.losses()[:6], losses)
+
+
+@pytest.mark.parametrize(
+    ("precision", "start"), [("fp16", 2.0**40), ("fp16", 0.5), pytest.param("bf16", 1.0, marks=pytest.mark.exhaustive)]
+)
+def test_halves_too(launches, monkeypatch, precision, start):
+    """In fp16 the scale of the loss starts too large, so that steps are skipped, and grows; or it is lost, and told."""
+    monkeypatch.setattr(scaling, "START", start)
+    monkeypatch.setattr(scaling, "GROWTH", 2)
+    changes = {"precision": precision, "training": {"epochs": 1}}
+    (expected, _), (found, messages) = (trained(graph, graph=graph, **changes) for graph in ("off", "auto"))
+    np.testing.assert_equal(found, expected)
+    assert not any("CUDA graph" in message for message in messages)
+    if start < 1:
+        assert "gradients are not finite in step 1" in found["error"]
+    else:
+        assert launches
+        assert precision == "bf16" or found["scaling"]["counts"][1] > 0
