@@ -23,7 +23,10 @@ BLOCKS = 512
 
 
 def conv2d_gradients(x: Array, dy: Array, w: Array, window: Window, groups: int) -> tuple[Array, Array]:
-    """Return dx and dw; raises NotApplicable where one after the other is faster, or the shapes do not fit."""
+    """Return dx and dw, which is float32 for halves.
+
+    Raises NotApplicable where one after the other is faster, or the shapes do not fit.
+    """
     data = task_of("backward_data", dy, x.shape, w.shape, window, groups)
     plan = chosen(data)
     if plan is None:

@@ -113,17 +113,6 @@ def test_a_run_by_graphs_has_the_bits_of_one_without(launches, eager, on_device)
     assert not messages
 
 
-def test_the_scale_of_the_loss_changes_inside_a_graph(launches, monkeypatch):
-    """Steps of both ends of the scale: those that overflow are skipped, those that do not let it grow."""
-    monkeypatch.setattr(scaling, "START", 2.0**20)
-    monkeypatch.setattr(scaling, "GROWTH", 2)
-    (expected, told), (found, messages) = (trained(graph, graph=graph, precision="fp16") for graph in ("off", "auto"))
-    np.testing.assert_equal(found, expected)
-    assert launches
-    assert messages == told
-    assert 2 <= expected["scaling"]["counts"][1] < 12
-
-
 def test_short_steps_are_many_in_a_graph(launches, eager, monkeypatch):
     """None of them goes beyond a checkpoint: epochs of 6 whole batches, and checkpoints after steps 4, 8 and 12."""
     for name, value in {"SHORT": np.inf, "UNROLLED": 2, "PAGE_SECONDS": 1e9}.items():

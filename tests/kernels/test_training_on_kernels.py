@@ -114,6 +114,7 @@ def test_halves_too(cuda, folder, precision):
     np.testing.assert_allclose(run.predict(images).sum(axis=1), 1, rtol=1e-5)
 
 
+@pytest.mark.exhaustive  # test_graphs_on_kernels has a shorter one
 def test_a_step_that_overflows_is_skipped_on_the_device(cuda, folder, monkeypatch):
     """And is found to be on both sides: the first scales are too large for the gradients of four steps."""
     monkeypatch.setattr(scaling, "START", 2.0**60)

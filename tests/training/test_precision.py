@@ -144,7 +144,7 @@ def bits(folder: Path) -> dict[str, tuple[str, bytes]]:
     return {key: (str(array.dtype), array.tobytes()) for key, array in arrays.items()}
 
 
-@halves
+@pytest.mark.parametrize("precision", ["fp16", pytest.param("bf16", marks=pytest.mark.exhaustive)])
 def test_stopped_and_resumed_equals_never_stopped(
     small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
