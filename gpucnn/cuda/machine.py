@@ -42,15 +42,16 @@ def devices() -> list[dict[str, Any]]:
 
     memory_free, memory_total: bytes. compute_capability: as 9.0. clock_khz, l2_bytes: 0 where CUDA does not tell.
     """
+    return [device(index) for index in range(device_count(import_cupy()))]
+
+
+def device(index: int) -> dict[str, Any]:
+    """Return what is known of one CUDA device, as `devices` does, and leave the others alone."""
     cupy = import_cupy()
-    return [_device(cupy, index) for index in range(device_count(cupy))]
-
-
-def _device(cupy: Any, index: int) -> dict[str, Any]:
-    device, name = cupy.cuda.Device(index), cupy.cuda.runtime.getDeviceProperties(index)["name"]
-    with device:
+    found, name = cupy.cuda.Device(index), cupy.cuda.runtime.getDeviceProperties(index)["name"]
+    with found:
         free, total = cupy.cuda.runtime.memGetInfo()
-    attributes, capability = device.attributes, str(device.compute_capability)
+    attributes, capability = found.attributes, str(found.compute_capability)
     return {
         "index": index,
         "name": name.decode(errors="replace") if isinstance(name, bytes) else str(name),

@@ -20,7 +20,7 @@ from typing import Any
 import platformdirs
 
 from gpucnn.backend import Device
-from gpucnn.cuda.machine import devices, versions
+from gpucnn.cuda import machine
 from gpucnn.errors import RunError
 from gpucnn.files import write_atomically
 from gpucnn.resources import folder
@@ -54,8 +54,8 @@ Table = dict[str, Tuned]
 
 def identity(device: Device) -> dict[str, str]:
     """Return what times on a CUDA device depend on beside the task: the device, the driver, CuPy, the kernels."""
-    found = versions()
-    name = devices()[device.index]["name"]
+    found = machine.versions()
+    name = machine.device(device.index)["name"]
     return {"device": name, "driver": found["driver"], "cupy": found["cupy"], "kernels": kernels_digest()}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gpucnn.backend import Device
-from gpucnn.cuda.machine import devices
+from gpucnn.cuda import machine
 
 Call = Callable[[], object]
 
@@ -44,7 +44,7 @@ class GraphClock:
         self._device, self._cuda = device, device.xp.cuda
         self._stream = self._cuda.Stream(non_blocking=True)
         self._pool = self._cuda.MemoryPool()
-        self.cache_bytes = int(devices()[device.index]["l2_bytes"] or USUAL_CACHE)
+        self.cache_bytes = int(machine.device(device.index)["l2_bytes"] or USUAL_CACHE)
 
     @property
     def free_bytes(self) -> int:

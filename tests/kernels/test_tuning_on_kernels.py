@@ -103,6 +103,14 @@ def test_json_holds_every_plan_and_what_is_known_is_not_measured_again(config, m
     assert [row["is_new"] for row in fresh["passes"]] == [True] * 5
 
 
+def test_graphs_of_the_stand_in_are_timed_as_those_of_a_gpu_are(config, capsys):
+    """Captured, replayed and compared with the default plan's results; times are the host's."""
+    found = json.loads(told(capsys, "tune", config, "--json"))["passes"]
+    assert [len(row["plans"]) for row in found] == [1, 3, 1, 1, 3]
+    assert all(not row["failed"] and row["plan"] in row["plans"] for row in found)
+    assert all(seconds > 0 for row in found for seconds in row["plans"].values())
+
+
 def test_a_config_that_does_not_use_them_is_noted(config, monkeypatch, capsys):
     favour(monkeypatch, "plain")
     assert main(["tune", config, "plans=default"]) == 0

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gpucnn.backend import Device
-from gpucnn.tuning import clock as module
+from gpucnn.cuda import machine
 from gpucnn.tuning.clock import USUAL_CACHE, GraphClock
 
 
@@ -69,7 +69,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         cuda=cuda, get_default_memory_pool=lambda: SimpleNamespace(free_bytes=lambda: 5, free_all_blocks=lambda: None)
     )
     monkeypatch.setitem(sys.modules, "cupy", cupy)
-    monkeypatch.setattr(module, "devices", lambda: [{"l2_bytes": 0}])
+    monkeypatch.setattr(machine, "device", lambda index: {"l2_bytes": 0})
     return log
 
 
