@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from gpucnn.backend import Array, Device, Shape, to_numpy
-from gpucnn.cuda.sums import together
 from gpucnn.errors import CheckpointError
 from gpucnn.layers.base import Builder, Layer, Parameter, refresh
 from gpucnn.layers.chain import Chain
 from gpucnn.ops.cast import narrowed, widened
+from gpucnn.ops.sums import together
 from gpucnn.random import Step
 
 

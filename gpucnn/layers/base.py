@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from gpucnn.backend import Array, Device, Shape
-from gpucnn.cuda.sums import later
 from gpucnn.halves import accumulator
 from gpucnn.ops.cast import store
+from gpucnn.ops.sums import later
 from gpucnn.random import Step, Stream
 from gpucnn.registry import Registered
 

@@ -1,11 +1,17 @@
-"""Sums over all axes but the last."""
+"""Sums over all axes but the last; and when the sums of gradients are taken, where they are taken in parts.
+
+`later` and `together` are for a GPU alone: elsewhere no sum waits.
+"""
 
 from __future__ import annotations
 
 import math
 
 from gpucnn.backend import Array, array_module
+from gpucnn.cuda.sums import later, together
 from gpucnn.dispatch import summing_operation
+
+__all__ = ["later", "sum_rows", "together"]
 
 
 @summing_operation
