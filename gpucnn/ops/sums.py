@@ -1,4 +1,7 @@
-"""Sums over all axes but the last; and which of those that a GPU takes in parts may wait for each other."""
+"""Sums over all axes but the last; and when the sums of gradients are taken, where they are taken in parts.
+
+`later` and `together` are for a GPU alone: elsewhere no sum waits.
+"""
 
 from __future__ import annotations
 
