@@ -43,6 +43,7 @@ FEW = [
 ]
 PASSES = ("forward", "backward_data", "backward_weight")
 WAYS = ("float16", "bfloat16", "tf32", "3xtf32")
+TWO_WAYS = pytest.mark.parametrize("way", ["float16", "3xtf32"], indirect=True)
 ONE_ORDER = ["warps 1", pytest.param("gpu", marks=pytest.mark.gpu)]
 
 
@@ -116,6 +117,7 @@ def test_passes(way, which):
 @pytest.mark.parametrize("on_kernels", ONE_ORDER, indirect=True)
 @pytest.mark.parametrize("which", PASSES)
 class TestShapes:
+    @TWO_WAYS
     def test_some(self, way, which):
         for name in FEW:
             check(way, which, EVERY[name])
@@ -126,10 +128,12 @@ class TestShapes:
         for case in EVERY.values():
             check(way, which, case)
 
+    @TWO_WAYS
     def test_arrays_that_do_not_start_on_16_bytes(self, way, which):
         """Such as a part of a larger array: elements come one by one."""
         check(way, which, NEW["eights in groups, stride 2"], off_by_one)
 
+    @TWO_WAYS
     def test_outputs_that_do_not_start_on_16_bytes(self, way, which, monkeypatch):
         """Sums are written one by one: the same ones."""
         aligned = np.empty
