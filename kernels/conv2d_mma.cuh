@@ -1,6 +1,7 @@
 // Where the elements of a convolution stand that are multiplied on tensor cores: the loaders of mma.cuh for the three
 // passes of conv2d_tiled.cu's table, and each pass for one tile.
 #pragma once
+#include "epilogue.cuh"
 #include "mma.cuh"
 #include "window.cuh"
 
@@ -151,7 +152,7 @@ struct Corner {
 };
 
 template <class Tile>
-static __device__ void mma_forward(const T* x, const T* w, const T* b, T* y, const Window& g) {
+static __device__ void mma_forward(const T* x, const T* w, const T* b, T* y, const Window& g, const Ending& end) {
   typedef typename Tile::template PanelA<true> Pixels;
   typedef typename Tile::template PanelB<true> Kernels;
   const int group = blockIdx.z, outputs = g.K / g.groups, depth = g.C / g.groups, length = g.R * g.S * depth;
@@ -167,7 +168,11 @@ static __device__ void mma_forward(const T* x, const T* w, const T* b, T* y, con
   }
   const KernelLines<Kernels> kernels(w + group * outputs * length, outputs, length, corner.n);
   const auto row_of = [&](int m) { return corner.m + m < rows ? (corner.m + m) * g.K + first : -1; };
-  mma_product<Tile>(pixels, kernels, length, y, {b ? b + first : b}, outputs - corner.n, row_of);
+  const auto brief = [&](Acc sum) { return end.brief(sum); };
+  mma_product<Tile>(pixels, kernels, length, y, b ? b + first : b, outputs - corner.n, row_of, brief);
+  if (end.whole()) return;
+  const auto rest = [&](int n, int place) { y[place] = T(end(Acc(y[place]), first + n, place)); };
+  each_written<Tile, T>(outputs - corner.n, row_of, rest);
 }
 
 template <class Tile>
@@ -196,7 +201,7 @@ static __device__ void mma_backward_data(const T* dy, const T* w, T* dx, const W
     const int h = down.first + in.row * g.stride_h, column = across.first + in.column * g.stride_w;
     return ((in.n * g.H + h) * g.W + column) * g.C + group * depth + corner.n;
   };
-  mma_product<Tile>(pixels, kernels, taps * outputs, dx, {nullptr}, depth - corner.n, row_of);
+  mma_product<Tile>(pixels, kernels, taps * outputs, dx, nullptr, depth - corner.n, row_of);
 }
 
 template <class Tile>
@@ -212,5 +217,5 @@ static __device__ void mma_backward_weight(const T* x, const T* dy, Acc* parts, 
   const auto row_of = [&](int m) {
     return corner.m + m < outputs ? (piece * g.K + group * outputs + corner.m + m) * columns + corner.n : -1;
   };
-  mma_product<Tile>(answers, pixels, part.end - part.begin, parts, {nullptr}, columns - corner.n, row_of);
+  mma_product<Tile>(answers, pixels, part.end - part.begin, parts, nullptr, columns - corner.n, row_of);
 }

@@ -170,30 +170,32 @@ static __device__ void fold(typename Tile::Sums& total, typename Tile::Sums& sum
       for (int r = 0; r < 4; ++r) total[i][j][r] += sums[i][j][r], sums[i][j][r] = 0;
 }
 
-// What becomes of a sum before it is stored: a bias is added to each of the tile's columns, if there is one.
-struct Epilogue {
-  const T* bias;  // of the tile's first column; may be null
+// Calls visit(n, place) for each element that `write_sums` makes this lane write: its column, and its place in `out`.
+template <class Tile, class Element, class RowOf, class Visit>
+static __device__ void each_written(int columns, RowOf row_of, Visit visit) {
+  constexpr int WHOLE = 16 / sizeof(Element), ACROSS = Tile::WARP_N / WHOLE;
+  const int lane = threadIdx.x % 32, n = Tile::column() + lane % ACROSS * WHOLE;
+#pragma unroll 1
+  for (int m = lane / ACROSS; m < Tile::WARP_M; m += 32 / ACROSS) {
+    const int row = row_of(Tile::row() + m);
+#pragma unroll 1
+    for (int e = 0; row >= 0 && e < WHOLE && n + e < columns; ++e) visit(n + e, row + n + e);
+  }
+}
 
-  struct Column {
-    Acc added;
-    __device__ Acc operator()(Acc sum) const { return sum + added; }
-  };
-  __device__ Column column(int n, bool exists) const { return {bias && exists ? Acc(bias[n]) : Acc(0)}; }
-};
-
-// Writes this warp's sums to out[row_of(m) + n]. Sixteen rows at a time go by way of shared memory, so that a lane has
-// 16 bytes of one row, and rows are written whole. row_of(m) is -1 where the tile's row m does not exist; `columns` of
-// its columns do.
-template <class Tile, class Element, class RowOf>
-static __device__ void write_sums(const typename Tile::Sums& sums, float* held, Element* out, Epilogue epilogue,
-                                  int columns, RowOf row_of) {
+// Writes this warp's sums: out[row_of(m) + n] = end(sum + bias[n]). Sixteen rows at a time go by way of shared memory,
+// so that a lane has 16 bytes of one row, and rows are written whole. row_of(m) is -1 where the tile's row m does not
+// exist; `columns` of its columns do; bias may be null.
+template <class Tile, class Element, class RowOf, class End>
+static __device__ void write_sums(const typename Tile::Sums& sums, float* held, Element* out, const T* bias,
+                                  int columns, RowOf row_of, End end) {
   constexpr int WHOLE = 16 / sizeof(Element), ACROSS = Tile::WARP_N / WHOLE;  // a lane's elements, and lanes, of a row
   typedef Vector<Element, WHOLE> Some;
   const int lane = threadIdx.x % 32, first = lane % ACROSS * WHOLE, n = Tile::column() + first;
   held += Tile::warp() * 16 * Tile::LINE;
-  Epilogue::Column finish[WHOLE];
+  Acc added[WHOLE];
 #pragma unroll
-  for (int e = 0; e < WHOLE; ++e) finish[e] = epilogue.column(n + e, n + e < columns);
+  for (int e = 0; e < WHOLE; ++e) added[e] = bias && n + e < columns ? Acc(bias[n + e]) : Acc(0);
 #pragma unroll
   for (int i = 0; i < Tile::HIGH; ++i) {
     __syncwarp();
@@ -214,7 +216,7 @@ static __device__ void write_sums(const typename Tile::Sums& sums, float* held, 
       for (int e = 0; e < WHOLE; e += 4) {
         const Four four = *reinterpret_cast<const Four*>(held + down * Tile::LINE + first + e);
 #pragma unroll
-        for (int f = 0; f < 4; ++f) some.of[e + f] = Element(finish[e + f](four.of[f]));
+        for (int f = 0; f < 4; ++f) some.of[e + f] = Element(end(four.of[f] + added[e + f]));
       }
       if (n + WHOLE <= columns && aligned<Some>(out + row + n)) {
         *reinterpret_cast<Some*>(out + row + n) = some;
@@ -228,8 +230,9 @@ static __device__ void write_sums(const typename Tile::Sums& sums, float* held, 
 }
 
 // Computes this block's tile and writes it as `write_sums` does.
-template <class Tile, class A, class B, class Element, class RowOf>
-static __device__ void mma_product(A a, B b, int length, Element* out, Epilogue epilogue, int columns, RowOf row_of) {
+template <class Tile, class A, class B, class Element, class RowOf, class End = AsItIs>
+static __device__ void mma_product(A a, B b, int length, Element* out, const T* bias, int columns, RowOf row_of,
+                                   End end = {}) {
   unsigned char* const shared = dynamic_shared();
   const bool whole_a = a.whole(), whole_b = b.whole();
   const int steps = (length + STEP - 1) / STEP;
@@ -254,5 +257,5 @@ static __device__ void mma_product(A a, B b, int length, Element* out, Epilogue 
   }
   __syncthreads();
   float* const held = reinterpret_cast<float*>(shared);
-  write_sums<Tile>(Tile::PRODUCTS == 3 ? total : sums, held, out, epilogue, columns, row_of);
+  write_sums<Tile>(Tile::PRODUCTS == 3 ? total : sums, held, out, bias, columns, row_of, end);
 }

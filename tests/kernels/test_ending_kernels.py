@@ -9,7 +9,7 @@ from checks.halves import Half
 from checks.windows import Conv, conv
 from cushim.expected import reference, sizes
 
-from gpucnn import ops
+from gpucnn import numerics, ops
 from gpucnn.cuda import plans, sums
 from gpucnn.cuda.families import plain
 from gpucnn.cuda.plans import Plan
@@ -28,6 +28,7 @@ PLANS = [
     (CASE, Plan.of("plain")),
     (LARGE, Plan.of("tiled", m=64, n=64)),
     (LARGE, Plan.of("tiled", m=128, n=128)),
+    (LARGE, Plan.of("mma", m=64, n=64)),
     (DEPTHWISE, Plan.of("depthwise")),
 ]
 
@@ -43,8 +44,8 @@ def arrays(case: Conv, dtype):
 
 
 def by(plan: Plan):
-    """Compute forward passes by a plan."""
-    return plans.using(lambda task: plan if task.which == "forward" else None)
+    """Compute forward passes by a plan, if it is one for their dtype."""
+    return plans.using(lambda task: plan if task.which == "forward" and plan in plans.candidates(task) else None)
 
 
 @pytest.mark.parametrize(("case", "plan"), PLANS, ids=str)
@@ -120,10 +121,11 @@ def test_behind_a_bias_and_an_activation(shape, function, bias, dtype, monkeypat
 
 def test_halves(half: Half):
     """Sums and their end are float32 and rounded once, but for what is gone over once more."""
-    for plan, function in ((Plan.of("plain"), TANH), (Plan.of("tiled", m=64, n=64), RELU), (PLANS[1][1], TANH)):
+    tiled, mma = Plan.of("tiled", m=64, n=64), Plan.of("mma", m=64, n=64)
+    for plan, function in ((Plan.of("plain"), TANH), (tiled, RELU), (tiled, TANH), (mma, RELU), (mma, TANH)):
         y_shape = ops.conv2d_output_shape(LARGE.x_shape, LARGE.w_shape, **LARGE.arguments)
         x, w, b, dy = half.numbers(44, LARGE.x_shape, LARGE.w_shape, LARGE.w_shape[:1], y_shape)
-        with by(plan):
+        with by(plan), numerics.using("tf32"):  # for a bfloat16, which is a float32 that tensor cores would take apart
             y, kept = ops.conv2d_activation(x, w, b, function, **LARGE.arguments)
         expected, _ = reference(ops.conv2d_activation, x, w, b, function, **LARGE.arguments)
         size = sizes(ops.conv2d, x, w, b, **LARGE.arguments)

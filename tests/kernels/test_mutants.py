@@ -361,6 +361,9 @@ RUNS: dict[str, Run] = {
     "mma data": lambda: on_tensor_cores(ops.conv2d_backward_data, DM, HN, HM.shape, padding=1),
     "mma data singly": lambda: on_tensor_cores(ops.conv2d_backward_data, DU.astype(np.float16), HU, F.shape, **FOURS),
     "mma weight": lambda: on_tensor_cores(ops.conv2d_backward_weight, HM, DM, HN.shape, padding=1),
+    "mma ended": lambda: on_tensor_cores(
+        ops.conv2d_batch_norm_eval, F, U, None, (*[G] * 3, G * G, 1e-3), TANH, DU, **FOURS
+    ),
     "mma3": lambda: on_tensor_cores(ops.conv2d, F, U, **FOURS),
     "mma3 data": lambda: on_tensor_cores(ops.conv2d_backward_data, DU, U, F.shape, **FOURS),
     "mma3 weight": lambda: on_tensor_cores(ops.conv2d_backward_weight, F, DU, U.shape, **FOURS),
@@ -537,6 +540,8 @@ MUTANTS = [
     Mutant("conv2d_mma_backward_data", "+ uint32(x)) >> shift", ") >> shift", "mma data", "float16"),
     Mutant("conv2d_mma_backward_data", "whole_b = b.whole()", "whole_b = true", "mma data singly", "float16"),
     Mutant("conv2d_mma_backward_weight", "position < end && row", "row", "mma weight", "float16"),
+    Mutant("conv2d_mma3_forward", "first + n, place", "n, place", "mma ended"),
+    Mutant("conv2d_mma3_forward", "m < Tile::WARP_M; m +=", "m < 16; m +=", "mma ended"),
     Mutant("conv2d_mma3_forward", ", sums[i][j][r] = 0", "", "mma3"),
     Mutant("conv2d_mma3_forward", "product = 3 - Tile::PRODUCTS", "product = 1", "mma3"),
     Mutant("conv2d_mma3_backward_data", "(met - r * taps.by) * across", "met * across", "mma3 data"),

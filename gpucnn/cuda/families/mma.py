@@ -13,6 +13,8 @@ from gpucnn.cuda.machine import Machine
 from gpucnn.cuda.passes import by_pieces, launch_pass, product
 from gpucnn.cuda.plans import Arrays, Plan, Task
 
+ENDS = True
+
 ARCHITECTURE = 80
 """The oldest that has the instructions."""
 
