@@ -73,8 +73,8 @@ class Kernel:
 def kernels() -> dict[str, Kernel]:
     """Return every kernel by name.
 
-    >>> [p.name for p in kernels()["conv2d_forward"].parameters]
-    ['x', 'w', 'b', 'y', 'g']
+    >>> [p.name for p in kernels()["conv2d_backward_data"].parameters]
+    ['dy', 'w', 'dx', 'g']
     """
     found = {}
     for file in sorted(folder("kernels").glob("*.cu")):
