@@ -15,7 +15,7 @@
 // Versions: this file, plain.
 #include "types.cuh"
 
-enum StepCounter { STEP, ROW, BATCH, SKIP };
+enum StepCounter { STEP_NUMBER, ROW, BATCH, SKIP };
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 finish_step(const int* __restrict__ nonfinite, const T* __restrict__ loss, const int* __restrict__ correct,
@@ -27,6 +27,6 @@ finish_step(const int* __restrict__ nonfinite, const T* __restrict__ loss, const
   const int row = counters[ROW];
   losses[row] = *loss, corrects[row] = *correct;
   for (int i = 0; i < width; ++i) numbers[i] = page[row * width + i];
-  ++counters[STEP], ++counters[BATCH];
+  ++counters[STEP_NUMBER], ++counters[BATCH];
   counters[ROW] = row + 1 < rows ? row + 1 : 0;
 }

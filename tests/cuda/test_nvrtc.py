@@ -11,23 +11,25 @@ from cushim.registers import ARCHITECTURES, by_dtype, number, span, table
 from gpucnn.cuda.sources import DTYPES, Kernel, compiled_for, files_of, kernels, source
 from gpucnn.resources import folder
 
-COMPILED = [("float32", "sm_90"), ("float16", "sm_80"), ("float64", "sm_75")]
-"""For what every test run compiles; the rest is marked slow."""
-
 SOME = [
     ("float16", "sm_80", ["mma_forward_64_64"]),
     ("bfloat16", "sm_120", ["mma_backward_data_64_64"]),
     ("float32", "sm_90", ["mma3_backward_weight_64_64", "probe_products", "probe_matrices", "probe_zeros"]),
 ]
-"""And these, of what is not for every architecture; the rest takes minutes."""
+"""What every test run compiles of kernels that are not for every architecture; the rest takes minutes."""
 
-OF_HALVES = {"float16": ("sm_75", "sm_80", "sm_90", "sm_120"), "bfloat16": ("sm_75", "sm_90")}
-"""Halves are float32 but where they are read and written; `python -m cushim.registers` compiles them for all."""
+IN_TURN = {
+    "float32": ARCHITECTURES,
+    "float64": ("sm_75", "sm_100"),
+    "float16": ("sm_80", "sm_120"),
+    "bfloat16": ("sm_90",),
+}
+"""For what every test run compiles; `--exhaustive` for all that is left."""
 
 CASES = [
-    pytest.param(dtype, architecture, marks=[] if (dtype, architecture) in COMPILED else [pytest.mark.slow])
+    pytest.param(dtype, architecture, marks=[] if architecture in IN_TURN[dtype] else [pytest.mark.exhaustive])
     for dtype in DTYPES
-    for architecture in OF_HALVES.get(dtype, ARCHITECTURES)
+    for architecture in ARCHITECTURES
 ]
 
 DOUBLE_SPILLS = 32
@@ -53,7 +55,7 @@ def files():
 @pytest.mark.parametrize(("dtype", "architecture"), CASES)
 def test_every_kernel_compiles_and_keeps_to_its_registers(dtype, architecture):
     found = compiled_for(dtype, 0)
-    if (dtype, architecture) != COMPILED[0]:
+    if (dtype, architecture) != ("float32", "sm_90"):
         found = {name: kernel for name, kernel in found.items() if kernel.dtypes == DTYPES}
     keeps_to_its_registers(found, dtype, architecture)
 

@@ -620,7 +620,7 @@ MUTANTS = [
     Mutant("step", "if (counters[SKIP]) return;", "", "step"),
     Mutant("step", "page[row * width + i]", "page[row + i]", "step"),
     Mutant("step", "row + 1 < rows ? row + 1 : 0", "row + 1", "step"),
-    Mutant("step", "++counters[STEP], ++counters[BATCH]", "++counters[STEP]", "step"),
+    Mutant("step", "++counters[STEP_NUMBER], ++counters[BATCH]", "++counters[STEP_NUMBER]", "step"),
     Mutant("update", "g + momentum * v", "g + v", "sgd"),
     Mutant("update", "sqrt(s) / root + eps", "sqrt(s + eps) / root", "adam"),
     Mutant("update", "chunk.flag ? decay", "true ? decay", "sgd"),
