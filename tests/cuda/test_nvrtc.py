@@ -20,8 +20,8 @@ SOME = [
 
 IN_TURN = {
     "float32": ARCHITECTURES,
-    "float64": ("sm_75", "sm_100"),
-    "float16": ("sm_80", "sm_120"),
+    "float64": ("sm_90",),
+    "float16": ("sm_80",),
     "bfloat16": ("sm_90",),
 }
 """For what every test run compiles; `--exhaustive` for all that is left."""

@@ -9,6 +9,7 @@ import pytest
 from checks.arrays import assert_near, numbers
 from checks.convolutions import CASES, TILED, off_by_one
 from checks.halves import Half
+from checks.orders import ONE_ORDER
 from checks.plans import forced
 from checks.probe import TOGETHER, copied, some_floats, wrong_roundings
 from checks.windows import Conv, conv
@@ -67,6 +68,7 @@ def test_convolution(name, half):
 
 
 @pytest.mark.usefixtures("tiles")
+@pytest.mark.parametrize("on_kernels", ONE_ORDER, indirect=True)
 @pytest.mark.parametrize("name", TILED | EIGHTS)
 def test_convolution_by_tiles(name, half, monkeypatch):
     monkeypatch.setattr(sums, "TERMS", 40)  # several parts

@@ -15,6 +15,7 @@ import pytest
 from checks.arrays import assert_near, numbers
 from checks.convolutions import CASES, TILED, off_by_one
 from checks.halves import HALVES
+from checks.orders import ONE_ORDER
 from checks.plans import forced
 from checks.windows import Conv, conv
 from cushim.expected import reference, sizes
@@ -44,7 +45,6 @@ FEW = [
 PASSES = ("forward", "backward_data", "backward_weight")
 WAYS = ("float16", "bfloat16", "tf32", "3xtf32")
 TWO_WAYS = pytest.mark.parametrize("way", ["float16", "3xtf32"], indirect=True)
-ONE_ORDER = ["warps 1", pytest.param("gpu", marks=pytest.mark.gpu)]
 
 
 EVERY_TILE = [(way, tile) for way in WAYS for tile in mma.TILES[3 if way == "3xtf32" else 1]]
