@@ -31,7 +31,8 @@ def constant(values: Array, like: Array) -> Array:
     xp, kept = array_module(like), _kept.get()
     if xp is np:
         return values
-    content = (xp, int(like.device.id), values.dtype.str, values.shape, values.tobytes())  # type: ignore[attr-defined]
+    device: Any = like.device
+    content = (xp, int(device.id), values.dtype.str, values.shape, values.tobytes())
     return _remembered(content) if kept is None else kept.of(content)
 
 

@@ -285,80 +285,80 @@ static __device__ void slide_backward_weight(const T* x, const T* dy, Acc* parts
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_forward_3x3_1(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
-                             T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
-                             const Acc* __restrict__ scale /* or null */,
-                             const Acc* __restrict__ shift /* or null */, int function, Acc a, int height) {
+                        T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
+                        const Acc* __restrict__ scale /* or null */,
+                        const Acc* __restrict__ shift /* or null */, int function, Acc a, int height) {
   slide_forward<3, 1>(x, w, b, y, g, {z, scale, shift, function, a}, height);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_forward_3x3_2(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
-                             T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
-                             const Acc* __restrict__ scale /* or null */,
-                             const Acc* __restrict__ shift /* or null */, int function, Acc a, int height) {
+                        T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
+                        const Acc* __restrict__ scale /* or null */,
+                        const Acc* __restrict__ shift /* or null */, int function, Acc a, int height) {
   slide_forward<3, 2>(x, w, b, y, g, {z, scale, shift, function, a}, height);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_forward_5x5_1(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
-                             T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
-                             const Acc* __restrict__ scale /* or null */,
-                             const Acc* __restrict__ shift /* or null */, int function, Acc a, int height) {
+                        T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
+                        const Acc* __restrict__ scale /* or null */,
+                        const Acc* __restrict__ shift /* or null */, int function, Acc a, int height) {
   slide_forward<5, 1>(x, w, b, y, g, {z, scale, shift, function, a}, height);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_forward_5x5_2(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
-                             T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
-                             const Acc* __restrict__ scale /* or null */,
-                             const Acc* __restrict__ shift /* or null */, int function, Acc a, int height) {
+                        T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
+                        const Acc* __restrict__ scale /* or null */,
+                        const Acc* __restrict__ shift /* or null */, int function, Acc a, int height) {
   slide_forward<5, 2>(x, w, b, y, g, {z, scale, shift, function, a}, height);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_backward_data_3x3_1(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g,
-                                  int height) {
+                              int height) {
   slide_backward_data<3, 1>(dy, w, dx, g, height);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_backward_data_3x3_2(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g,
-                                  int height) {
+                              int height) {
   slide_backward_data<3, 2>(dy, w, dx, g, height);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_backward_data_5x5_1(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g,
-                                  int height) {
+                              int height) {
   slide_backward_data<5, 1>(dy, w, dx, g, height);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_backward_data_5x5_2(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g,
-                                  int height) {
+                              int height) {
   slide_backward_data<5, 2>(dy, w, dx, g, height);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_backward_weight_3x3_1(const T* __restrict__ x, const T* __restrict__ dy, Acc* __restrict__ parts, Window g,
-                                    int height) {
+                                int height) {
   slide_backward_weight<3, 1>(x, dy, parts, g, height);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_backward_weight_3x3_2(const T* __restrict__ x, const T* __restrict__ dy, Acc* __restrict__ parts, Window g,
-                                    int height) {
+                                int height) {
   slide_backward_weight<3, 2>(x, dy, parts, g, height);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_backward_weight_5x5_1(const T* __restrict__ x, const T* __restrict__ dy, Acc* __restrict__ parts, Window g,
-                                    int height) {
+                                int height) {
   slide_backward_weight<5, 1>(x, dy, parts, g, height);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 depthwise_backward_weight_5x5_2(const T* __restrict__ x, const T* __restrict__ dy, Acc* __restrict__ parts, Window g,
-                                    int height) {
+                                int height) {
   slide_backward_weight<5, 2>(x, dy, parts, g, height);
 }

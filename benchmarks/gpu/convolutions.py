@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -91,18 +92,18 @@ def _pass(
     count = max(1, min(16, -(-3 * clock.cache_bytes // size), MOST_BYTES // size))
     sets = [Arrays(shape, mode.dtype, device, seed) for seed in range(count)]
     theirs = _theirs(shape, name)
-    ways = {CUDNN: Way(lambda i: theirs(sets[i % count].tensors), lambda: use_tf32(torch, mode.tf32))}
+    ways = {CUDNN: Way(_in_turn(lambda arrays: theirs(arrays.tensors), sets), lambda: use_tf32(torch, mode.tf32))}
     failed, chosen = {}, {}
     for who, setting in mode.ours.items():
         ours = computed(our_pass(shape, name), setting)
         try:
             ours(sets[0])
-            chosen[who] = _plans(lambda ours=ours: ours(sets[0]))  # type: ignore[misc]
+            chosen[who] = _plans(functools.partial(ours, sets[0]))
         except Exception as error:
             failed[who] = f"{type(error).__name__}: {error}"[:500]
             require_sound(device)
         else:
-            ways[who] = Way(lambda i, ours=ours: ours(sets[i % count]))  # type: ignore[misc]
+            ways[who] = Way(_in_turn(ours, sets))
     errors, bound = _errors(shape, name, ways, theirs, sets[0]), mode.bound(shape.terms(name))
     times = {who: found[QUEUED] for who, found in clock.interleaved(ways, rounds=rounds, seconds=seconds).items()}
     floor = max(shape.operations / best[mode.ceiling], size / best["bytes"])
@@ -119,6 +120,11 @@ def _pass(
         "seconds": times,
         **({"failed": failed} if failed else {}),
     }
+
+
+def _in_turn(call: Callable[[Arrays], Any], sets: list[Arrays]) -> Callable[[int], Any]:
+    """Return what computes a pass of the i-th set of arrays, beginning anew after the last."""
+    return lambda i: call(sets[i % len(sets)])
 
 
 def _plans(call: Callable[[], Any]) -> list[str]:

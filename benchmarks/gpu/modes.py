@@ -34,7 +34,7 @@ class Mode:
 
     name: str
     dtype: str
-    ours: dict[str, str]
+    ours: dict[str, numerics.Numerics]
     tf32: bool
     ceiling: str
     extra: float = 0.0
@@ -57,11 +57,11 @@ MODES = {
 """In the order in which they are timed."""
 
 
-def computed(call: Callable[[Any], Any], setting: str) -> Callable[[Any], Any]:
+def computed(call: Callable[[Any], Any], setting: numerics.Numerics) -> Callable[[Any], Any]:
     """Return a function that computes as `numerics: SETTING` says, by our own kernels."""
 
     def run(arrays: Any) -> Any:
-        with using(IMPL), numerics.using(setting):  # type: ignore[arg-type]
+        with using(IMPL), numerics.using(setting):
             return call(arrays)
 
     return run

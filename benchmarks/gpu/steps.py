@@ -88,7 +88,7 @@ class _Timing:
             except Exception as error:
                 made.pop(each, None)
                 row["failed"][each] = f"{type(error).__name__}: {error}"[:500]
-        ways = {each: Way(lambda _, it=it: it.step(), it.prepare) for each, it in made.items()}  # type: ignore[misc]
+        ways = {each: _way(it) for each, it in made.items()}
         with as_runs_do(self.device):
             times = self.clock.interleaved(ways, rounds=self.rounds, seconds=self.turn, kinds=(WALL,)) if ways else {}
         row["seconds"] |= {who: [time / made[who].steps for time in found[WALL]] for who, found in times.items()}
@@ -116,3 +116,8 @@ class _Timing:
         if not error <= TOLERANCES[self.which.precision]:
             raise Failed(f"other scores than this network's: relative difference {error:.2g}")
         return error
+
+
+def _way(contender: Contender) -> Way:
+    """Return how a contender takes its turns: on one batch, every time."""
+    return Way(lambda _: contender.step(), contender.prepare)

@@ -116,7 +116,7 @@ def _plans(rows: list[Planned]) -> str:
     names, lines, last = dict(zip(paths, labels(paths), strict=True)), [], ""
     for row in rows:
         label = "" if row.part.path == last else names[row.part.path]
-        lines.append([label, row.what, row.plan, "measured" if row.measured else "estimate"])
+        lines.append([label, row.task.what, row.plan, "measured" if row.measured else "estimate"])
         last = row.part.path
     return table(["layer", "pass", "plan", "chosen by"], lines)
 

@@ -60,7 +60,7 @@ def as_text(title: str, rows: list[Row], path: str, seconds: float) -> str:
     for row in rows:
         label = "" if row.part.path == last else names[row.part.path]
         times = _times(row.seconds, row.default_seconds)
-        lines.append([label, row.what, row.plan, *times, f"{100 * row.roofline:.1f} %"])
+        lines.append([label, row.task.what, row.plan, *times, f"{100 * row.roofline:.1f} %"])
         last = row.part.path
     ours, before = sum(row.seconds for row in rows), sum(row.default_seconds for row in rows)
     lines.append(["all", "", "", *_times(ours, before), ""])

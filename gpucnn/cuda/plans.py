@@ -62,6 +62,11 @@ class Task(NamedTuple):
         return f"{self.which} {shapes} {sizes} {self.dtype} {self.numerics} sm_{self.architecture}"
 
     @property
+    def what(self) -> str:
+        """The pass, in words."""
+        return self.which.replace("_", " ")
+
+    @property
     def y_shape(self) -> Shape:
         """N, P, Q, K."""
         return self.x_shape[0], *self.window.output, self.w_shape[0]

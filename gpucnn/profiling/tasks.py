@@ -37,6 +37,11 @@ def tasks(experiment: Experiment, device: Device) -> list[tuple[Part, Task]]:
     return list(dict.fromkeys(found))
 
 
+def described(part: Part, task: Task) -> dict[str, str]:
+    """Return of which layer a task is, and what it is, as plain data."""
+    return {"path": part.path, "pass": task.what, "task": str(task)}
+
+
 @dataclass(frozen=True)
 class Planned:
     """A pass of a layer: its task, and the plan that a run would begin with. measured: `gpucnn tune` found it."""
@@ -46,20 +51,9 @@ class Planned:
     plan: str
     measured: bool
 
-    @property
-    def what(self) -> str:
-        """The pass, in words."""
-        return self.task.which.replace("_", " ")
-
     def dump(self) -> dict[str, Any]:
         """Return it as plain data."""
-        return {
-            "path": self.part.path,
-            "pass": self.what,
-            "task": str(self.task),
-            "plan": self.plan,
-            "measured": self.measured,
-        }
+        return {**described(self.part, self.task), "plan": self.plan, "measured": self.measured}
 
 
 def planned(experiment: Experiment, device: Device, tell: Callable[[str], object]) -> list[Planned]:

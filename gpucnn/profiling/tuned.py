@@ -14,7 +14,7 @@ from gpucnn.errors import ArgumentError
 from gpucnn.halves import named
 from gpucnn.profiling.peaks import Peaks, measured
 from gpucnn.profiling.seams import Part
-from gpucnn.profiling.tasks import tasks
+from gpucnn.profiling.tasks import described, tasks
 from gpucnn.tuning.cache import Cache, Tuned, identity
 from gpucnn.tuning.clock import clock
 from gpucnn.tuning.tuner import Tuner
@@ -29,11 +29,6 @@ class Row:
     found: Tuned
     peaks: Peaks
     is_new: bool
-
-    @property
-    def what(self) -> str:
-        """The pass, in words."""
-        return self.task.which.replace("_", " ")
 
     @property
     def plan(self) -> str:
@@ -63,9 +58,7 @@ class Row:
     def dump(self) -> dict[str, Any]:
         """Return it as plain data; times in seconds, plans fastest first."""
         return {
-            "path": self.part.path,
-            "pass": self.what,
-            "task": str(self.task),
+            **described(self.part, self.task),
             "plan": self.plan,
             "seconds": self.seconds,
             "default": self.found.default,

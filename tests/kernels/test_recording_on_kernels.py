@@ -10,7 +10,7 @@ import pytest
 from checks.examples import examples, made
 from cushim import cupy_stand_in
 
-from gpucnn.backend import Array, Device
+from gpucnn.backend import Array, Device, to_numpy
 from gpucnn.constants import constant
 from gpucnn.cuda.graph import Recorder, fetch, pinned
 from gpucnn.errors import ShapeError
@@ -31,7 +31,7 @@ def device(modules: Any, monkeypatch: pytest.MonkeyPatch) -> Device:
 
 def assert_replayed(device: Device, work: Callable[[], list[Array]]) -> None:
     """Fail unless work, run and recorded and replayed twice, gives the same bits each time."""
-    expected, found = [array.get() for array in work()], []  # type: ignore[attr-defined]
+    expected, found = [to_numpy(array) for array in work()], []
     replay = Recorder(device).record(lambda: found.extend(work()))
     for _ in range(2):
         replay()
@@ -103,7 +103,7 @@ def test_optimizers(device, name):
             optimizer.update(params, **given, **told)
 
         Recorder(device).record(work)()
-        found.append([params["w"].value.get(), *(array.get() for array in optimizer.state.values())])  # type: ignore
+        found.append([to_numpy(array) for array in (params["w"].value, *optimizer.state.values())])
     np.testing.assert_equal(found[0], found[1])
     assert (found[0][0] != start).all()
 
