@@ -145,6 +145,10 @@ class Layer(Registered, ABC, kind="layer", package="gpucnn.layers"):
         """Add to the gradients of the parameters, and compute no dx: all that a network wants of its first layer."""
         self.backward(dy, saved)
 
+    def ends_with(self, activation: str) -> bool:
+        """Return whether `forward` may take this activation."""
+        return bool(self.ending)
+
     def flops(self, shape: Shape) -> int:
         """Return the floating-point operations of one image's forward pass, those of layers inside not counted.
 

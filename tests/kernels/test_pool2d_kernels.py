@@ -57,10 +57,11 @@ def scores(case: Pool, dtype: str) -> np.ndarray:
 
 @pytest.mark.usefixtures("on_kernels")
 class TestPooling:
-    def test_max(self, case, dtype):
+    @pytest.mark.parametrize("relu", [False, True])
+    def test_max(self, case, dtype, relu):
         x = scores(case, dtype)
-        y, index = ops.max_pool2d(x, case.kernel_size, **case.arguments)
-        expected = reference(ops.max_pool2d, x, case.kernel_size, **case.arguments)
+        y, index = ops.max_pool2d(x, case.kernel_size, **case.arguments, relu=relu)
+        expected = reference(ops.max_pool2d, x, case.kernel_size, **case.arguments, relu=relu)
         np.testing.assert_array_equal(y, expected[0].astype(dtype), strict=True)
         np.testing.assert_array_equal(index, expected[1], strict=True)
 

@@ -52,6 +52,25 @@ def test_max_pooling_is_the_loops_ties_and_nan_included(case, dtype, seed, layou
     assert_near(dx, expected, dtype, size, most_windows(case))
 
 
+@many
+@given(pools(), dtypes, seeds)
+def test_relu_of_maxima_and_its_gradient_are_those_of_both_one_after_the_other(case, dtype, seed):
+    (x,) = numbers(seed, case.x_shape, dtype=dtype)
+    x = np.round(x)
+    x.flat[seed % x.size] = np.nan
+    y, index = ops.max_pool2d(x, case.kernel_size, **case.arguments, relu=True)
+    maxima, at = oracle.max_forward(x, case.kernel_size, **case.arguments)
+    np.testing.assert_array_equal(y, np.where(maxima <= 0, 0, maxima))
+    dy = delta(case, seed, dtype)
+    dx = ops.max_pool2d_backward(dy, index, case.x_shape, case.kernel_size, **case.arguments)
+    through = dy * (maxima > 0)
+    expected, size = (
+        oracle.max_backward(delta, at, case.x_shape, case.kernel_size, **case.arguments)
+        for delta in (through, abs(through))
+    )
+    assert_near(dx, expected, dtype, size, most_windows(case))
+
+
 def test_padding_is_not_the_maximum_even_of_a_window_of_minus_infinities():
     x = np.full((1, 2, 2, 1), -np.inf)
     y, index = ops.max_pool2d(x, 3, stride=2, padding=1)
