@@ -71,10 +71,14 @@ def in_float32(function: Callable[P, R], rounded: int | None = None) -> Callable
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        given: tuple[Any, ...] = (*args, *kwargs.values())
-        if any(isinstance(x, list) and any(map(is_half, x)) for x in given):
-            raise ArgumentError(f"{function.__name__} changes its arrays: keep them in float32 or float64, not halves")
-        half = next((x.dtype for x in given if is_half(x)), None)
+        half = None
+        for x in (*args, *kwargs.values()):  # one plain pass: every operation comes through here
+            if is_half(x):
+                half = half or x.dtype  # type: ignore[attr-defined]
+            elif isinstance(x, list) and any(map(is_half, x)):
+                raise ArgumentError(
+                    f"{function.__name__} changes its arrays: keep them in float32 or float64, not halves"
+                )
         if half is None:
             return function(*args, **kwargs)
 
