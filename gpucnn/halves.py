@@ -71,10 +71,11 @@ def in_float32(function: Callable[P, R], rounded: int | None = None) -> Callable
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        given: tuple[Any, ...] = (*args, *kwargs.values())
         half = None
-        for x in (*args, *kwargs.values()):  # one plain pass: every operation comes through here
+        for x in given:  # one plain pass: every operation comes through here
             if is_half(x):
-                half = half or x.dtype  # type: ignore[attr-defined]
+                half = half or x.dtype
             elif isinstance(x, list) and any(map(is_half, x)):
                 raise ArgumentError(
                     f"{function.__name__} changes its arrays: keep them in float32 or float64, not halves"
