@@ -14,7 +14,7 @@
 // in several windows come from the cache again.
 //
 // Versions: this file, plain.
-#include "window.cuh"
+#include "maximum.cuh"
 
 template <class Index>
 static __device__ void max_forward(const T* __restrict__ x, T* __restrict__ y, Index* __restrict__ index, Window g,
@@ -22,15 +22,8 @@ static __device__ void max_forward(const T* __restrict__ x, T* __restrict__ y, I
   const int i = element();
   if (i >= g.N * g.P * g.Q * g.C) return;
   const Place out(i, g.P, g.Q, g.C);
-  Acc best = -infinity();
-  int chosen = -1;
-  visit_inputs(g, out, [&](int pixel, int tap) {
-    const Acc v = x[pixel * g.C + out.channel];
-    if (v > best || chosen < 0) best = v, chosen = tap;
-    if (v != v) best = v, chosen = g.R * g.S;  // from here on no comparison is true: NaN stays
-  });
-  if (relu && best <= 0) best = 0, chosen = g.R * g.S;
-  y[i] = T(best), index[i] = Index(chosen);
+  const Maximum best = maximum(g, out, relu, [&](int pixel) { return Acc(x[pixel * g.C + out.channel]); });
+  y[i] = T(best.value), index[i] = Index(best.tap);
 }
 
 template <class Index>

@@ -40,6 +40,7 @@ from gpucnn.ops.batch_norm_activation import (
     batch_norm_activation_eval,
     batch_norm_activation_train,
 )
+from gpucnn.ops.batch_norm_max_pool2d import batch_norm_max_pool2d_backward, batch_norm_max_pool2d_train
 from gpucnn.ops.bias_activation import bias_activation_backward
 from gpucnn.ops.binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_backward
 from gpucnn.ops.conv2d import (
@@ -86,6 +87,8 @@ __all__ = [
     "batch_norm_activation_train",
     "batch_norm_backward",
     "batch_norm_eval",
+    "batch_norm_max_pool2d_backward",
+    "batch_norm_max_pool2d_train",
     "batch_norm_train",
     "bias_activation_backward",
     "binary_cross_entropy",

@@ -32,9 +32,9 @@ RUNS: dict[str, Run] = {
 }
 
 MUTANTS = [
-    Mutant("pool2d", "v > best", "v >= best", "max pool"),
-    Mutant("pool2d", "if (v != v) best = v, chosen = g.R * g.S;", "", "max pool"),
-    Mutant("pool2d", "relu && best <= 0", "relu && best < 0", "max pool"),
+    Mutant("pool2d", "v > best.value", "v >= best.value", "max pool"),
+    Mutant("pool2d", "if (v != v) best = {v, g.R * g.S};", "", "max pool"),
+    Mutant("pool2d", "relu && best.value <= 0", "relu && best.value < 0", "max pool"),
     Mutant("pool2d", "== tap", "!= tap", "max pool"),
     Mutant("pool2d", "- max(start, 0)", "- start", "mean pool"),
     Mutant("pool2d", "out(position, g.P, g.Q, 1)", "out(position, g.Q, g.P, 1)", "mean pool"),
