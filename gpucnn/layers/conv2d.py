@@ -85,6 +85,17 @@ class Conv2d(Layer, name="conv2d"):
         y, kept = ops.conv2d_activation(x, self._kernels(), b, function, **self._window)
         return y, Kept(x, function, kept)
 
+    def forward_normed(
+        self, x: Array, norm: BatchNorm, function: Function | None, z: Array | None
+    ) -> tuple[Array, Any, Any]:
+        """Return y as the batch_norm after this layer makes it while training, or f of that and z; what each saves."""
+        b = self.params["b"].operand if self.bias else None
+        of_batch, running = norm.of_batch()
+        y, _, _, saved = ops.conv2d_batch_norm_train(
+            x, self._kernels(), b, of_batch, function, z, running, **self._window
+        )
+        return y, x, saved
+
     def evaluate(self, x: Array, norm: BatchNorm, function: Function | None, z: Array | None) -> Array:
         """Return y as the batch_norm after this layer makes it, or f of that and z, when evaluating."""
         b = self.params["b"].operand if self.bias else None
