@@ -93,5 +93,6 @@ struct BlockMoments {
 struct NoMoments {  // in their place, where nobody ever asks
   template <class Values>
   __device__ void take(int, const Values&) {}
-  __device__ void write(void*) {}
+  template <class... Where>
+  __device__ void write(Where...) {}
 };
