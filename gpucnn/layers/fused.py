@@ -90,13 +90,12 @@ class ConvNorm:
             with memory_for(self.last):
                 y, second = self.last.forward(between, train=train, **last)
             return y, (first, second)
-        function, z = last.get("function"), last.get("z")
         if isinstance(self.last, Ended):
-            function = self.last.activation.function
-        if train is None:
-            return self._conv.evaluate(x, self._norm, function, z), None
-        y, first, second = self._conv.forward_normed(x, self._norm, function, z)
-        return y, (first, (second,) if isinstance(self.last, Ended) else second)
+            last["function"] = self.last.activation.function
+        y, saved = self._conv.forward(x, train=train, norm=self._norm, **last)
+        if saved and isinstance(self.last, Ended):
+            return y, (saved[0], (saved[1],))
+        return y, saved
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return dx, and add to the gradients of the parameters."""
