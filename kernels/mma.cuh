@@ -232,12 +232,7 @@ static __device__ void write_sums(const typename Tile::Sums& sums, float* held, 
 
 // The moments of what `write_sums` writes.
 template <class Tile>
-struct MmaMoments : BlockMoments<CHUNK, 1, Tile::WARP_N / CHUNK, Tile::M / Tile::WARP_M, Tile::N> {
-  __device__ MmaMoments(const Parts& parts, int at, int columns)
-      : BlockMoments<CHUNK, 1, Tile::WARP_N / CHUNK, Tile::M / Tile::WARP_M, Tile::N>(
-            parts, at, columns, Tile::column() + threadIdx.x % (Tile::WARP_N / CHUNK) * CHUNK,
-            Tile::row() / Tile::WARP_M) {}
-};
+using MmaMoments = BlockMoments<CHUNK, 1, Tile::WARP_N / CHUNK, Tile::M / Tile::WARP_M, Tile::N>;
 
 // Computes this block's tile and writes it as `write_sums` does.
 template <class Tile, class A, class B, class Element, class RowOf, class End = AsItIs, class Of = NoMoments>
@@ -268,5 +263,6 @@ static __device__ void mma_product(A a, B b, int length, Element* out, const T* 
   __syncthreads();
   float* const held = reinterpret_cast<float*>(shared);
   write_sums<Tile>(Tile::PRODUCTS == 3 ? total : sums, held, out, bias, columns, row_of, end, moments);
-  moments.write(shared);
+  const int first = threadIdx.x % (Tile::WARP_N / CHUNK) * CHUNK;
+  moments.write(shared, Tile::column() + first, Tile::row() / Tile::WARP_M);
 }

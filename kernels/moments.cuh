@@ -54,39 +54,39 @@ struct Parts {  // where the moments of parts of the rows are written, (parts, K
 // so have WARPS warps. What they have found is put together in an order that the tile alone decides.
 template <int N, int COUNT, int ACROSS, int WARPS, int WIDTH>
 struct BlockMoments {
-  Acc *means, *squares;
-  int columns, column, warp;  // columns that exist; the thread's first; which one its warp is of those with the same
+  Parts parts;
+  int at, columns;  // where the tile's first column stands in the parts, and how many from there on exist
   Moments<N> found[COUNT];
-
-  // at: where the tile's first column stands in the parts.
-  __device__ BlockMoments(const Parts& parts, int at, int columns, int column, int warp)
-      : means(parts.means ? parts.means + at : nullptr), squares(parts.squares ? parts.squares + at : nullptr),
-        columns(min(columns, WIDTH)), column(column), warp(warp), found{} {}
 
   template <class Values>
   __device__ void take(int i, const Values& values) {
-    if (means) found[i].take(values);
+    if (parts.means) found[i].take(values);
   }
 
-  // memory: for WARPS * WIDTH Moments<1>.
-  __device__ void write(void* memory) {
-    if (!means) return;
-    Moments<1>* const held = static_cast<Moments<1>*>(memory);
+  // column: this thread's first. warp: which of those with the same columns. memory: for two numbers of each of WARPS *
+  // WIDTH columns, and one of each of WARPS.
+  __device__ void write(void* memory, int column, int warp) {
+    if (!parts.means) return;
+    Acc *const means = static_cast<Acc*>(memory), *const squares = means + WARPS * WIDTH;
+    Acc* const counts = squares + WARPS * WIDTH;
     __syncthreads();
 #pragma unroll
     for (int i = 0; i < COUNT; ++i) {
 #pragma unroll
       for (int apart = ACROSS; apart < WARP; apart *= 2) found[i].merge(found[i].across(apart));
 #pragma unroll
-      for (int e = 0; e < N && lane() < ACROSS; ++e)
-        held[warp * WIDTH + column + i * 64 + e] = {found[i].count, {found[i].mean[e]}, {found[i].square[e]}};
+      for (int e = 0; e < N && lane() < ACROSS; ++e) {
+        const int place = warp * WIDTH + column + i * 64 + e;
+        means[place] = found[i].mean[e], squares[place] = found[i].square[e];
+      }
     }
+    if (lane() == 0 && column == 0) counts[warp] = found[0].count;
     __syncthreads();
     const int n = threadIdx.x;
-    if (n >= columns) return;
-    Moments<1> all = held[n];
-    for (int i = 1; i < WARPS; ++i) all.merge(held[i * WIDTH + n]);
-    means[n] = all.mean[0], squares[n] = all.square[0];
+    if (n >= min(columns, WIDTH)) return;
+    Moments<1> all = {};
+    for (int i = 0; i < WARPS; ++i) all.merge({counts[i], {means[i * WIDTH + n]}, {squares[i * WIDTH + n]}});
+    parts.means[at + n] = all.mean[0], parts.squares[at + n] = all.square[0];
   }
 };
 
