@@ -10,7 +10,8 @@
 // conv2d_tiled.cu is three quarters empty where there are 16 channels; here nothing is but the last 8. An element of
 // x passes the index arithmetic once, not once a tap.
 //
-// Sums are taken in the order of conv2d.cu and conv2d_tiled.cu, and have their bits.
+// Sums are taken in the order of conv2d.cu and conv2d_tiled.cu, and have their bits. Moments of what is written, for a
+// batch norm, are a part of all for each tile, where these are equal.
 //
 // Memory: x is read once and its tiles' edges again, y written once, w read once a tile, from the cache. Of shared
 // memory, 8 + PIXELS numbers for 8 * PIXELS multiplications, four at a time where there are so many channels.
@@ -21,30 +22,33 @@
 
 #define BAND_THREADS 128
 
-template <int PIXELS, class Terms, class End>
+template <int PIXELS, class Terms, class End, class Of = NoMoments>
 static __device__ void band_tile(const T* image, const T* w, const T* b, T* out, const Terms& terms,
-                                 const Sight& sight, const Tiling& t, const End& end) {
+                                 const Sight& sight, const Tiling& t, const End& end, const Of& moments = {}) {
   __shared__ __align__(16) Acc band[BAND], weights[BESIDE];
   __shared__ int places[PLACES];
   const Spot spot(blockIdx.x, sight, terms.g, t);
   bring_band(band, image, spot, sight, t);
-  multiply_band<PIXELS>({band, weights, places}, w, b, out, terms, spot, sight, t, blockIdx.y * t.groups * 8, end);
+  const int n0 = blockIdx.y * t.groups * 8;
+  multiply_band<PIXELS>({band, weights, places}, w, b, out, terms, spot, sight, t, n0, end, moments);
 }
 
 extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
 band_forward_4(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
                T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
                const Acc* __restrict__ scale /* or null */, const Acc* __restrict__ shift /* or null */, int function,
-               Acc a, Tiling t) {
-  band_tile<4>(x, w, b, y, ForwardTerms{g}, Sight::forward(g), t, Ending{z, scale, shift, function, a});
+               Acc a, Acc* __restrict__ means /* or null */, Acc* __restrict__ squares /* or null */, Tiling t) {
+  band_tile<4>(x, w, b, y, ForwardTerms{g}, Sight::forward(g), t, Ending{z, scale, shift, function, a},
+               BandMoments{{means, squares}, {}});
 }
 
 extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
 band_forward_8(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
                T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
                const Acc* __restrict__ scale /* or null */, const Acc* __restrict__ shift /* or null */, int function,
-               Acc a, Tiling t) {
-  band_tile<8>(x, w, b, y, ForwardTerms{g}, Sight::forward(g), t, Ending{z, scale, shift, function, a});
+               Acc a, Acc* __restrict__ means /* or null */, Acc* __restrict__ squares /* or null */, Tiling t) {
+  band_tile<8>(x, w, b, y, ForwardTerms{g}, Sight::forward(g), t, Ending{z, scale, shift, function, a},
+               BandMoments{{means, squares}, {}});
 }
 
 extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)

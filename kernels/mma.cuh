@@ -185,10 +185,10 @@ static __device__ void each_written(int columns, RowOf row_of, Visit visit) {
 
 // Writes this warp's sums: out[row_of(m) + n] = end(sum + bias[n]). Sixteen rows at a time go by way of shared memory,
 // so that a lane has 16 bytes of one row, and rows are written whole. row_of(m) is -1 where the tile's row m does not
-// exist; `columns` of its columns do; bias may be null.
-template <class Tile, class Element, class RowOf, class End>
+// exist; `columns` of its columns do; bias may be null; moments are taken of what is written.
+template <class Tile, class Element, class RowOf, class End, class Of>
 static __device__ void write_sums(const typename Tile::Sums& sums, float* held, Element* out, const T* bias,
-                                  int columns, RowOf row_of, End end) {
+                                  int columns, RowOf row_of, End end, Of& moments) {
   constexpr int WHOLE = 16 / sizeof(Element), ACROSS = Tile::WARP_N / WHOLE;  // a lane's elements, and lanes, of a row
   typedef Vector<Element, WHOLE> Some;
   const int lane = threadIdx.x % 32, first = lane % ACROSS * WHOLE, n = Tile::column() + first;
@@ -218,6 +218,7 @@ static __device__ void write_sums(const typename Tile::Sums& sums, float* held, 
 #pragma unroll
         for (int f = 0; f < 4; ++f) some.of[e + f] = Element(end(four.of[f] + added[e + f]));
       }
+      moments.take(0, some);
       if (n + WHOLE <= columns && aligned<Some>(out + row + n)) {
         *reinterpret_cast<Some*>(out + row + n) = some;
       } else {
@@ -229,10 +230,14 @@ static __device__ void write_sums(const typename Tile::Sums& sums, float* held, 
   }
 }
 
+// The moments of what `write_sums` writes.
+template <class Tile>
+using MmaMoments = BlockMoments<CHUNK, 1, Tile::WARP_N / CHUNK, Tile::M / Tile::WARP_M, Tile::N>;
+
 // Computes this block's tile and writes it as `write_sums` does.
-template <class Tile, class A, class B, class Element, class RowOf, class End = AsItIs>
+template <class Tile, class A, class B, class Element, class RowOf, class End = AsItIs, class Of = NoMoments>
 static __device__ void mma_product(A a, B b, int length, Element* out, const T* bias, int columns, RowOf row_of,
-                                   End end = {}) {
+                                   End end = {}, Of moments = {}) {
   unsigned char* const shared = dynamic_shared();
   const bool whole_a = a.whole(), whole_b = b.whole();
   const int steps = (length + STEP - 1) / STEP;
@@ -257,5 +262,7 @@ static __device__ void mma_product(A a, B b, int length, Element* out, const T* 
   }
   __syncthreads();
   float* const held = reinterpret_cast<float*>(shared);
-  write_sums<Tile>(Tile::PRODUCTS == 3 ? total : sums, held, out, bias, columns, row_of, end);
+  write_sums<Tile>(Tile::PRODUCTS == 3 ? total : sums, held, out, bias, columns, row_of, end, moments);
+  const int first = threadIdx.x % (Tile::WARP_N / CHUNK) * CHUNK;
+  moments.write(shared, Tile::column() + first, Tile::row() / Tile::WARP_M);
 }

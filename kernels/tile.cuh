@@ -14,7 +14,7 @@
 //   whole()               whether all are aligned, and either in memory one after the other or all 0
 //   advance(by)           goes on along k
 #pragma once
-#include "vector.cuh"
+#include "moments.cuh"
 
 template <int SIDE>
 struct Tile {
@@ -122,10 +122,11 @@ static __device__ void multiply(const Strip<SIDE>& a, const Strip<SIDE>& b, Acc 
 }
 
 // Writes this thread's elements: out[row_of(m) + n] = end(sum + bias[n]), four at a time where the output's row is
-// aligned. row_of(m) is -1 where the tile's row m does not exist; `columns` of its columns do; bias may be null.
-template <int SIDE, class Element, class RowOf, class End>
+// aligned. row_of(m) is -1 where the tile's row m does not exist; `columns` of its columns do; bias may be null;
+// moments are taken of what is written.
+template <int SIDE, class Element, class RowOf, class End, class Of>
 static __device__ void store(const Acc (&sums)[SIDE][SIDE], Element* out, const T* bias, int columns, RowOf row_of,
-                             End end) {
+                             End end, Of& moments) {
   typedef Vector<Element, 4> Quad;
   const int across = threadIdx.x % 16, down = threadIdx.x / 16;
   Acc added[SIDE] = {};
@@ -145,6 +146,7 @@ static __device__ void store(const Acc (&sums)[SIDE][SIDE], Element* out, const 
       Quad four;
 #pragma unroll
       for (int e = 0; e < 4; ++e) four.of[e] = Element(end(sums[i][j + e] + added[j + e]));
+      moments.take(j / 4, four);
       if (whole && n + 3 < columns) {
         *reinterpret_cast<Quad*>(out + row + n) = four;
       } else {
@@ -170,14 +172,18 @@ static __device__ void each_stored(int columns, RowOf row_of, Visit visit) {
   }
 }
 
+// The moments of what `store` writes.
+template <int SIDE>
+using TileMoments = BlockMoments<4, SIDE / 4, 16, THREADS / WARP, Tile<SIDE>::SIZE>;
+
 struct AsItIs {
   __device__ Acc operator()(Acc sum) const { return sum; }
 };
 
 // Computes this block's tile and writes it as `store` does.
-template <int SIDE, class A, class B, class Element, class RowOf, class End = AsItIs>
+template <int SIDE, class A, class B, class Element, class RowOf, class End = AsItIs, class Of = NoMoments>
 static __device__ void tile_product(A left, B right, int length, Element* out, const T* bias, int columns,
-                                    RowOf row_of, End end = {}) {
+                                    RowOf row_of, End end = {}, Of moments = {}) {
   constexpr int DEPTH = Tile<SIDE>::DEPTH;
   __shared__ __align__(16) Strip<SIDE> as[2], bs[2];
   Supply<SIDE, A> a(left);
@@ -198,7 +204,8 @@ static __device__ void tile_product(A left, B right, int length, Element* out, c
       __syncthreads();
     }
   }
-  store<SIDE>(sums, out, bias, columns, row_of, end);
+  store<SIDE>(sums, out, bias, columns, row_of, end, moments);
+  moments.write(as, threadIdx.x % 16 * 4, threadIdx.x / WARP);
 }
 
 // A number in the digits (high, middle, low) of a mixed base, counted up without dividing until a digit overflows.

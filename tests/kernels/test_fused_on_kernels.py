@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from checks.arrays import numbers
 from checks.examples import STEP
+from checks.plans import forced
 from cushim import cupy_stand_in
 
 from gpucnn.backend import Device
@@ -113,6 +114,19 @@ def test_a_block_launches_these_kernels_and_no_others(cuda):
     assert launches[0] == ["conv2d_forward", *STATISTICS] * 2 + [*SUMS, *PRODUCTS] * 2 + ["add"]
     apart_too = ["activation_forward", "activation_backward"] * 2 + ["add"]
     assert sorted(launches[1]) == sorted(launches[0] + apart_too)
+
+
+def test_a_convolution_takes_the_statistics_of_the_norm_after_it(cuda):
+    """Where its kernels can: one launch less for each norm, and the numbers of layers apart."""
+    (x,) = numbers(8, (3, *SHAPE), dtype=np.float64)
+    with forced("tiled"):
+        with named() as names:
+            together = step(block(), x, False)
+        one_by_one = step(block(), x, True)
+    assert "batch_norm_part_statistics" not in names
+    assert names.count("batch_norm_merge_statistics") == 2
+    for key, array in together.items():
+        np.testing.assert_allclose(array, one_by_one[key], rtol=1e-9, atol=1e-10, err_msg=key)
 
 
 def test_gradients_of_all_layers_are_summed_by_one_launch(cuda):
