@@ -121,6 +121,16 @@ class Stream:
         return order.view(xp.int64)
 
 
+def below(words: Array, limit: int) -> Array:
+    """Return random 32-bit words as integers from 0 to below `limit`: floor(word limit / 2^32), int64.
+
+    >>> below(np.array([0, 2**31, 2**32 - 1], np.uint32), 10).tolist()
+    [0, 5, 9]
+    """
+    integers: Array = ((words.astype(np.uint64) * np.uint64(limit)) >> np.uint64(32)).astype(np.int64)
+    return integers
+
+
 @dataclass(frozen=True)
 class Step:
     """One training step: what a layer needs to know to draw its random numbers.
