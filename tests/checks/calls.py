@@ -15,6 +15,7 @@ from checks.arrays import assert_near
 from checks.windows import Conv, conv
 from gpucnn import dispatch, ops
 from gpucnn.backend import Device, array_module, to_numpy
+from gpucnn.frames import Draw
 from gpucnn.ops import activation
 from gpucnn.ops.activation import RELU, Function
 from gpucnn.random import Stream
@@ -280,6 +281,8 @@ def gather_calls() -> Iterator[Call]:
         scale, shift = numbers(shape[-1:], shape[-1:])
         given = (images, labels, indices, frames[:, :changes], scale, shift if shifted else None)
         yield Call("gather", f"{shape}, {changes} changes", given, terms=2)
+    draws = (Draw(5, 9, frame={"top": -2, "left": -4}), Draw(rate=0.4), Draw(8, 7, hides=True, frame={"to_row": 3}))
+    yield Call("draw_frames", "", (1000 * indices, draws, ("0.crop", "1.flip", "2.cutout"), 2**40 + 5, 41))
 
 
 def some_frames(rng: np.random.Generator, count: int, shape: tuple[int, ...]) -> np.ndarray:
