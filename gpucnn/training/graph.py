@@ -38,8 +38,6 @@ def why_eager(experiment: Experiment, device: Device) -> str:
         return ""
     if experiment.impl == "reference":
         return "impl is reference: what it calls cannot be recorded"
-    if experiment.training.micro_batch not in (None, "auto"):
-        return "training.micro_batch adds up the parts of a batch on the host"
     optimizer = experiment.optimizer.build()
     if not optimizer.numbers(optimizer.lr, 0):
         return f"{optimizer.name} does not say what it takes from the learning rate (Optimizer.numbers)"
@@ -133,8 +131,8 @@ class CapturedStep:
         self.model: Model = build_model(experiment, x.shape[1:], device)
         optimizer = experiment.optimizer.build()
         optimizer.build(self.model.params)
-        whole = Gradients(self.model, experiment.loss.build(), None, lambda text: None)
-        self.step = GraphStep(whole, optimizer, experiment.seed, loss_scale(experiment, device))
+        parts = Gradients(self.model, experiment.loss.build(), experiment.training.micro_batch, lambda text: None)
+        self.step = GraphStep(parts, optimizer, experiment.seed, loss_scale(experiment, device))
         self.step.batch = lambda: (x, labels)
         self.stream, self._steps = self.step.recorder.stream, steps
         self.step.recorder.begin()

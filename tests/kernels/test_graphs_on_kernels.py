@@ -169,14 +169,17 @@ def test_what_keeps_a_step_from_being_recorded_is_told_and_training_goes_on(laun
     assert not launches
 
 
-@pytest.mark.parametrize(
-    ("changes", "why"),
-    [
-        ({"impl": "reference"}, "impl is reference: what it calls cannot be recorded"),
-        ({"training": {"micro_batch": 2}}, "training.micro_batch adds up the parts of a batch on the host"),
-    ],
-)
-def test_settings_that_keep_steps_from_being_recorded_are_told(launches, changes, why):
+def test_a_batch_in_parts(launches):
+    """Of five images, two, two and one: their shares of the loss depend on the labels, which only the device knows."""
+    changes = {"data": CONFIG["data"] | {"batch_size": 5}, "training": {"epochs": 2, "micro_batch": 2}}
+    (expected, _), (found, messages) = (trained(graph, graph=graph, **changes) for graph in ("off", "auto"))
+    np.testing.assert_equal(found, expected)
+    assert len(launches) == 2 * 2 - 2  # of 6 steps two warmed up, and two are of a smaller batch
+    assert not messages
+
+
+def test_settings_that_keep_steps_from_being_recorded_are_told(launches):
+    changes, why = {"impl": "reference"}, "impl is reference: what it calls cannot be recorded"
     assert why_eager(config.load(CONFIG | changes), Device.named("cuda")) == why
     assert why_eager(config.load(CONFIG | changes | {"graph": "off"}), Device.named("cuda")) == ""
     assert why_eager(config.load(CONFIG | changes), Device("cpu")) == ""
