@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 
 from gpucnn.backend import Array, Shape
 from gpucnn.frames import Draw
-from gpucnn.ops.frames import draw_frames
 from gpucnn.random import Stream
 from gpucnn.registry import Registered
 
@@ -43,4 +42,4 @@ class Augmentation(Registered, ABC, kind="augmentation", package="gpucnn.augment
         batches are made on the host.
         """
         draw = self.draw(shape)
-        return None if draw is None else draw_frames(indices, [draw], [stream.purpose], stream.seed, stream.step)[:, 0]
+        return None if draw is None else draw.frames(stream.at(indices, 2))
