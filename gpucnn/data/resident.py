@@ -75,7 +75,7 @@ class ResidentLoader(Loader):
         if why := without_frames(self.augment, self.shape):
             raise ArgumentError(why)
         draws = [augmentation.draw(self.shape) for augmentation in self.augment]
-        self._draws = None if None in draws else [draw for draw in draws if draw]
+        self._draws = [] if None in draws else [draw for draw in draws if draw]  # none where the host draws
 
     def batches(self, epoch: int, start: int = 0) -> Batches:
         """Yield (x, labels) of every batch from number `start` on, as `Loader.batches`."""
@@ -99,12 +99,12 @@ class ResidentLoader(Loader):
         order = np.asarray(self.order(epoch), np.int64)
         for first in range(start * self.batch_size, len(order), self.drawn):
             indices = order[first : first + self.drawn]
-            yield indices, self._frames(indices, epoch) if self._draws is None else None
+            yield indices, None if self._draws else self._frames(indices, epoch)
 
     def there(self, indices: Array, frames: Array | None, epoch: int) -> tuple[Array, Array]:
         """Return on the device what `chosen` yields; where there are no frames, they are drawn there."""
         indices = self.device.asarray(indices)
-        if self._draws is None:
+        if frames is not None:
             return indices, self.device.asarray(frames)
         purposes = [self.stream(place, epoch).purpose for place in range(len(self.augment))]
         return indices, ops.draw_frames(indices, self._draws, purposes, self.seed, epoch)
