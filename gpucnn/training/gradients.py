@@ -42,12 +42,29 @@ class Gradients:
         scale: (1,), what the gradients are multiplied by, see `Model.backward`. Where the loss is not finite there are
         no gradients. Raises OutOfMemory, with the size that fits.
         """
+        loss, correct = self._fitting(x, labels, step, scale, waits=True)
+        return float(loss), int(correct[0])
+
+    def queued(
+        self, x: Array, labels: Array, step: Step, scale: Array | None = None, *, recorded: bool = False
+    ) -> tuple[Array, Array]:
+        """Leave the gradients of a batch in the model without waiting for the device, but where memory runs out.
+
+        Return the loss, of no dimensions, and how many images were classified right, (1,), both on the device.
+        recorded: whether this becomes a graph: then there is one try, by parts that are known to fit.
+        """
+        if recorded:
+            return self._in_parts(x, labels, step, self.part or len(x), scale, waits=False)
+        return self._fitting(x, labels, step, scale, waits=False)
+
+    def _fitting(self, x: Array, labels: Array, step: Step, scale: Array | None, waits: bool) -> tuple[Array, Array]:
+        """Do what `queued` does, by parts that fit into memory."""
         size = first = min(self.part or len(x), len(x))
         statistics = {name: array.copy() for name, array in self.model.state.items()}
         failure = ""
         while True:
             try:
-                loss, correct = self._in_parts(x, labels, step, size, scale, waits=True)
+                result = self._in_parts(x, labels, step, size, scale, waits)
                 break
             except OutOfMemory as error:
                 failure = failure or str(error)  # only the text: the traceback holds on to the arrays of the pass
@@ -64,19 +81,12 @@ class Gradients:
         if size < first:
             self.part = size
             self._tell(f"{failure}; going on with parts of {size} images, whose gradients are added up{self._caveat()}")
-        return float(loss), int(correct[0])
-
-    def queued(self, x: Array, labels: Array, step: Step, scale: Array | None = None) -> tuple[Array, Array]:
-        """Leave the gradients of a batch in the model, where nothing may wait for the device.
-
-        Return the loss, of no dimensions, and how many images were classified right, (1,), both on the device.
-        """
-        return self._in_parts(x, labels, step, self.part or len(x), scale, waits=False)
+        return result
 
     def _in_parts(
         self, x: Array, labels: Array, step: Step, size: int, scale: Array | None, waits: bool
     ) -> tuple[Array, Array]:
-        """Do what `queued` does. waits: for the loss of each part; where it is not finite, nothing more is computed."""
+        """Do it by parts of `size` images. waits: for each one's loss; where it is not finite, nothing more is done."""
         self.model.zero_grad()
         losses: list[Array] = []
         correct: list[Array] = []

@@ -73,7 +73,7 @@ class GraphStep:
         def work() -> None:
             for _ in range(steps):
                 self._statistics.keep()
-                self._train()
+                self._train(recorded=True)
 
         self._replays[steps] = self.recorder.record(work)
 
@@ -101,17 +101,18 @@ class GraphStep:
 
     def _try(self) -> None:
         try:
-            self._train()
+            self._train(recorded=False)
         except Exception:
             self._statistics.put_back()
             self._model.zero_grad()
             raise
 
-    def _train(self) -> None:
+    def _train(self, recorded: bool) -> None:
         ledger, params = self.ledger, self._model.params
         x, labels = self.batch()
         step, scaling = Step(self._seed, 0, now=ledger.step), self._scaling
-        loss, correct = self._gradients.queued(x, labels, step, scaling.scale if scaling else None)
+        scale = scaling.scale if scaling else None
+        loss, correct = self._gradients.queued(x, labels, step, scale, recorded=recorded)
         ledger.finish(loss, correct, [] if scaling else list(gradients(params).values()))
         if scaling:
             scaling.update(self._optimizer, params, stopped=ledger.skip, lr=0.0, step=0, numbers=ledger.numbers)
