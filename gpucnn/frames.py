@@ -41,43 +41,51 @@ def frames(count: int, *, border: Border = "constant", xp: Any = np, **fields: A
 
 @dataclass(frozen=True)
 class Draw:
-    """How a frame is drawn for an image, by the first two of its random words, u and v.
+    """How a frame is drawn for an image, by the first two of its random words in a stream, u and v.
 
-        row, column = floor(u rows / 2^32), floor(v columns / 2^32)       mirrored = u < rate 2^32
+        row, column = floor(u rows / 2^32), floor(v columns / 2^32)
 
     rows, columns: in how many places it can be. hides: whether these are places of what is hidden; else they are those
-    where the image begins. frame: it at place 0, 0: what `frames` takes.
+    where the image begins. rate: where u < rate 2^32, it is mirrored if it is not otherwise. frame: it at place 0, 0:
+    what `frames` takes.
 
-    >>> crop, words = Draw(rows=3, columns=5, frame={"top": -1, "left": -2}), np.array([[0, 2**31]], np.uint32)
-    >>> crop.frames(words).tolist()
-    [[-1, 0, 0, 0, 0, 0, 0, 0, 0]]
+    >>> crop = Draw(Stream(0, "crop"), rows=3, columns=5, frame={"top": -1, "left": -2})
+    >>> crop.frames(np.array([6, 7]))[:, :2].tolist()
+    [[-1, -2], [1, 2]]
     """
 
+    stream: Stream
     rows: int = 1
     columns: int = 1
     rate: float = 0.0
     hides: bool = False
     frame: Mapping[str, Any] = field(default_factory=dict)
 
+    def words(self, indices: Array, xp: Any = np) -> Array:
+        """Return the words of the images that stand at `indices` in their data set: (n, 2)."""
+        return self.stream.at(indices, 2, xp)
+
     def places(self, words: Array) -> tuple[Array, Array]:
-        """Return the row and the column of each image. words: (n, 2), of its stream."""
+        """Return the row and the column of each image."""
         return below(words[:, 0], self.rows), below(words[:, 1], self.columns)
 
     def mirrored(self, words: Array) -> Array:
         """Return which images are mirrored."""
-        chosen: Array = words[:, 0] < self.rate * 2.0**32
-        return chosen
+        mirrored: Array = (words[:, 0] < self.rate * 2.0**32) != bool(self.frame.get("mirrored", False))
+        return mirrored
 
-    def frames(self, words: Array, xp: Any = np) -> Array:
-        """Return each image's frame."""
+    def frames(self, indices: Array, xp: Any = np) -> Array:
+        """Return each image's frame, int32 (n, 9)."""
+        words = self.words(indices, xp)
         rows, columns = self.places(words)
         hidden = {"from_row": rows, "to_row": rows, "from_column": columns, "to_column": columns}
         moved = hidden if self.hides else {"top": rows, "left": columns}
         placed = {name: self.frame.get(name, 0) + values for name, values in moved.items()}
         return frames(len(words), xp=xp, **{**self.frame, **placed, "mirrored": self.mirrored(words)})
 
-    def numbers(self, purpose: str) -> list[int]:
-        """Return what a kernel draws by for a purpose: the structure Draw of frames.cu."""
+    def numbers(self) -> list[int]:
+        """Return what a kernel draws by: the structure Draw of frames.cu."""
         chance = math.ceil(self.rate * 2.0**32)  # an integer is below it where it is below the product
-        frame = frames(1, **self.frame)[0].tolist()
-        return [*frame, self.rows, self.columns, chance, int(self.hides), Stream(0, purpose).number]
+        s, frame = self.stream, frames(1, **self.frame)[0].tolist()
+        drawn = [self.rows, self.columns, chance, int(self.hides)]
+        return [*frame, *drawn, s.seed & 0xFFFFFFFF, s.seed >> 32 & 0xFFFFFFFF, s.step, s.number]

@@ -28,7 +28,7 @@ class Augmentation(Registered, ABC, kind="augmentation", package="gpucnn.augment
         Raises ArgumentError as `check` does.
         """
 
-    def draw(self, shape: Shape) -> Draw | None:
+    def draw(self, shape: Shape, stream: Stream) -> Draw | None:
         """Return how a frame is drawn that does what `apply` does; None, which is the default, where no `Draw` says.
 
         Where it is told, a GPU draws the frames. shape: (H, W, C) of the images.
@@ -41,5 +41,5 @@ class Augmentation(Registered, ABC, kind="augmentation", package="gpucnn.augment
         A GPU makes batches of these; by default they are as `draw` says. None where no frame does the same: then
         batches are made on the host.
         """
-        draw = self.draw(shape)
-        return None if draw is None else draw.frames(stream.at(indices, 2))
+        draw = self.draw(shape, stream)
+        return None if draw is None else draw.frames(indices)

@@ -42,13 +42,13 @@ class Cutout(Augmentation, name="cutout"):
         top, left = down // 2, right // 2  # margins in which a patch at the border lies whole
         padded = np.pad(images, ((0, 0), (top, down - 1 - top), (left, right - 1 - left), (0, 0)))
         patches = np.lib.stride_tricks.sliding_window_view(padded, self.size, axis=(1, 2), writeable=True)
-        centres = self.draw(images.shape[1:]).places(stream.at(indices, 2))
-        patches[np.arange(len(images)), *centres] = self.fill
+        draw = self.draw(images.shape[1:], stream)
+        patches[np.arange(len(images)), *draw.places(draw.words(indices))] = self.fill
         return np.ascontiguousarray(padded[:, top : top + height, left : left + width])
 
-    def draw(self, shape: Shape) -> Draw:
+    def draw(self, shape: Shape, stream: Stream) -> Draw:
         """Return how a frame is drawn that hides the patch."""
         (height, width), (down, right) = shape[:2], self.size
         top, left = -(down // 2), -(right // 2)
         patch = {"from_row": top, "to_row": top + down, "from_column": left, "to_column": left + right}
-        return Draw(height, width, hides=True, frame={"fill": self.fill, **patch})
+        return Draw(stream, height, width, hides=True, frame={"fill": self.fill, **patch})

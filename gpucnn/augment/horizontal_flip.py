@@ -24,11 +24,12 @@ class HorizontalFlip(Augmentation, name="horizontal_flip"):
 
     def apply(self, images: Array, indices: Array, stream: Stream) -> Array:
         """Return the images, some of them mirrored."""
-        chosen = np.flatnonzero(self.draw(images.shape[1:]).mirrored(stream.at(indices, 1)))
+        draw = self.draw(images.shape[1:], stream)
+        chosen = np.flatnonzero(draw.mirrored(draw.words(indices)))
         flipped = images.copy()
         flipped[chosen] = images[chosen, :, ::-1]
         return flipped
 
-    def draw(self, shape: Shape) -> Draw:
+    def draw(self, shape: Shape, stream: Stream) -> Draw:
         """Return how a frame is drawn that is mirrored, or not."""
-        return Draw(rate=self.rate)
+        return Draw(stream, rate=self.rate)

@@ -46,14 +46,15 @@ class RandomCrop(Augmentation, name="random_crop"):
         height, width = images.shape[1:3]
         padded = self._pad(images, ((0, 0), (down, down), (right, right), (0, 0)))
         windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(1, 2))
-        places = np.arange(len(images)), *self.draw(images.shape[1:]).places(stream.at(indices, 2))
+        draw = self.draw(images.shape[1:], stream)
+        places = np.arange(len(images)), *draw.places(draw.words(indices))
         return np.ascontiguousarray(np.moveaxis(windows, 3, -1)[places])
 
-    def draw(self, shape: Shape) -> Draw:
+    def draw(self, shape: Shape, stream: Stream) -> Draw:
         """Return how a frame is drawn that is shifted by the crop."""
         down, right = self.padding
         begins = {"top": -down, "left": -right, "border": self.mode, "fill": self.fill}
-        return Draw(2 * down + 1, 2 * right + 1, frame=begins)
+        return Draw(stream, 2 * down + 1, 2 * right + 1, frame=begins)
 
     def _pad(self, images: Array, margins: tuple[tuple[int, int], ...]) -> Array:
         if self.mode == "constant":

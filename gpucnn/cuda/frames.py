@@ -12,14 +12,12 @@ from gpucnn.cuda.launch import blocks, launch
 from gpucnn.frames import FIELDS, Draw
 
 
-def draw_frames(indices: Array, draws: Sequence[Draw], purposes: Sequence[str], seed: int, epoch: int) -> Array:
+def draw_frames(indices: Array, draws: Sequence[Draw]) -> Array:
     """Return the frames of images, int32 (n, k, 9)."""
     drawn: Array = array_module(indices).empty((len(indices), len(draws), len(FIELDS)), np.int32)
-    table = [draw.numbers(purpose) for draw, purpose in zip(draws, purposes, strict=True)]
+    table = constant(np.array([draw.numbers() for draw in draws], np.int64), like=indices)
     count = len(indices) * len(draws)
     launch(
-        "draw_frames", blocks(count), indices=indices, draws=constant(np.array(table, np.int64), like=indices),
-        frames=drawn, count=count, changes=len(draws), seed_low=seed & 0xFFFFFFFF, seed_high=seed >> 32 & 0xFFFFFFFF,
-        epoch=epoch,
+        "draw_frames", blocks(count), indices=indices, draws=table, frames=drawn, count=count, changes=len(draws)
     )  # fmt: skip
     return drawn

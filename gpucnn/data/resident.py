@@ -20,7 +20,7 @@ from gpucnn.data.base import Source
 from gpucnn.data.loader import Batches, Loader
 from gpucnn.data.normalize import affine
 from gpucnn.errors import ArgumentError, OutOfMemory
-from gpucnn.frames import FIELDS
+from gpucnn.frames import FIELDS, Draw
 from gpucnn.halves import accumulator
 from gpucnn.random import Stream
 
@@ -74,8 +74,6 @@ class ResidentLoader(Loader):
             augmentation.check(self.shape)
         if why := without_frames(self.augment, self.shape):
             raise ArgumentError(why)
-        draws = [augmentation.draw(self.shape) for augmentation in self.augment]
-        self._draws = [] if None in draws else [draw for draw in draws if draw]  # none where the host draws
 
     def batches(self, epoch: int, start: int = 0) -> Batches:
         """Yield (x, labels) of every batch from number `start` on, as `Loader.batches`."""
@@ -99,21 +97,26 @@ class ResidentLoader(Loader):
         order = np.asarray(self.order(epoch), np.int64)
         for first in range(start * self.batch_size, len(order), self.drawn):
             indices = order[first : first + self.drawn]
-            yield indices, None if self._draws else self._frames(indices, epoch)
+            yield indices, None if self._draws(epoch) else self._frames(indices, epoch)
 
     def there(self, indices: Array, frames: Array | None, epoch: int) -> tuple[Array, Array]:
         """Return on the device what `chosen` yields; where there are no frames, they are drawn there."""
         indices = self.device.asarray(indices)
         if frames is not None:
             return indices, self.device.asarray(frames)
-        purposes = [self.stream(place, epoch).purpose for place in range(len(self.augment))]
-        return indices, ops.draw_frames(indices, self._draws, purposes, self.seed, epoch)
+        return indices, ops.draw_frames(indices, self._draws(epoch))
 
     def affine(self) -> tuple[Array, Array | None]:
         """Return what raw pixels are multiplied by and what is added to that, (C,) each, on the device."""
         factors, terms = affine(self.normalize, self.resident.images.dtype, self.shape[-1])
         dtype = accumulator(self.dtype)
         return self.device.asarray(factors, dtype), None if terms is None else self.device.asarray(terms, dtype)
+
+    def _draws(self, epoch: int) -> list[Draw]:
+        """Return how the device draws frames; nothing where the host has to, or there are none."""
+        draws = [each.draw(self.shape, self.stream(place, epoch)) for place, each in enumerate(self.augment)]
+        found = [draw for draw in draws if draw]
+        return found if len(found) == len(draws) else []
 
     def _frames(self, indices: Array, epoch: int) -> Array:
         """Return what the augmentations do to images, as frames: (N, augmentations, 9)."""

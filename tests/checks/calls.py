@@ -281,8 +281,10 @@ def gather_calls() -> Iterator[Call]:
         scale, shift = numbers(shape[-1:], shape[-1:])
         given = (images, labels, indices, frames[:, :changes], scale, shift if shifted else None)
         yield Call("gather", f"{shape}, {changes} changes", given, terms=2)
-    draws = (Draw(5, 9, frame={"top": -2, "left": -4}), Draw(rate=0.4), Draw(8, 7, hides=True, frame={"to_row": 3}))
-    yield Call("draw_frames", "", (1000 * indices, draws, ("0.crop", "1.flip", "2.cutout"), 2**40 + 5, 41))
+    streams = [Stream(2**40 + 5, f"{place}.augment", 41) for place in range(3)]
+    crop, cutout = {"top": -2, "left": -4}, {"to_row": 3}
+    draws = Draw(streams[0], 5, 9, frame=crop), Draw(streams[1], rate=0.4), Draw(streams[2], 8, 7, 0, True, cutout)
+    yield Call("draw_frames", "", (1000 * indices, list(draws)))
 
 
 def some_frames(rng: np.random.Generator, count: int, shape: tuple[int, ...]) -> np.ndarray:

@@ -37,7 +37,7 @@ def test_one_of_many_batches():
                 np.testing.assert_array_equal(found, wanted, strict=True)
 
 
-@pytest.mark.parametrize(("count", "draws", "seed", "epoch"), [(0, 2, 3, 0), (3, 0, 3, 0), (60, 5, 2**64 - 1, 7)])
+@pytest.mark.parametrize(("count", "draws", "seed", "epoch"), [(0, 2, 3, 0), (3, 0, 3, 0), (60, 6, 2**64 - 1, 7)])
 def test_frames_are_drawn_as_by_plain_loops(count, draws, seed, epoch):
     arguments, expected = test_frames.example(count, draws, seed, epoch)
     np.testing.assert_array_equal(ops.draw_frames(*arguments), expected, strict=True)

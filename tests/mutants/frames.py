@@ -20,11 +20,12 @@ RUNS: dict[str, Run] = {"frames": drawn}
 MUTANTS = [
     Mutant("frames", "if (e >= count) return;", "", "frames"),
     Mutant("frames", "[e % changes]", "[e / changes]", "frames"),
-    Mutant("frames", "[e / changes]), 0, epoch", "[e % changes]), 0, epoch", "frames"),
-    Mutant("frames", "0, epoch,", "epoch, 0,", "frames"),
-    Mutant("frames", "seed_low, seed_high);", "seed_high, seed_low);", "frames"),
+    Mutant("frames", "indices[e / changes]", "indices[e % changes]", "frames"),
+    Mutant("frames", "0, uint32(d.epoch)", "uint32(d.epoch), 0", "frames"),
+    Mutant("frames", "uint32(d.seed_low), uint32(d.seed_high)", "uint32(d.seed_high), uint32(d.seed_low)", "frames"),
     Mutant("frames", "drawn.word[1]", "drawn.word[0]", "frames"),
-    Mutant("frames", "drawn.word[0] < d.chance", "drawn.word[0] < uint32(d.chance)", "frames"),
+    Mutant("frames", "< d.chance", "< uint32(d.chance)", "frames"),
+    Mutant("frames", "!= (d.mirrored != 0)", "|| d.mirrored", "frames"),
     Mutant("frames", "if (d.hides)", "if (!d.hides)", "frames"),
     Mutant("frames", "frame.to_row += row", "frame.to_row += column", "frames"),
 ]

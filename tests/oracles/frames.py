@@ -12,7 +12,7 @@ def draw_frames(words, draws) -> np.ndarray:
         for k, (draw, (u, v)) in enumerate(zip(draws, image, strict=True)):
             row, column = int(u) * draw.rows >> 32, int(v) * draw.columns >> 32
             numbers = [draw.frame.get(name, 0) for name in ("top", "left")]
-            numbers += [int(int(u) / 2**32 < draw.rate)]
+            numbers += [int(int(u) / 2**32 < draw.rate) ^ draw.frame.get("mirrored", 0)]
             numbers += [["constant", "edge", "reflect"].index(draw.frame.get("border", "constant"))]
             numbers += [draw.frame.get(name, 0) for name in ("fill", "from_row", "to_row", "from_column", "to_column")]
             for place in [5, 6] if draw.hides else [0]:
