@@ -112,9 +112,23 @@ class Stream:
         return numbers.reshape(-1)[:count].reshape(shape)
 
     def permutation(self, count: int, xp: Any = np) -> Array:
-        """Return 0 .. count - 1 in random order, as int64."""
-        order: Array = xp.argsort(self.bits(count, xp), kind="stable")
-        return order
+        """Return 0 .. count - 1 in random order, as int64: that of the stream's words, equal ones as they come."""
+        order: Array = self.bits(count, xp).astype(xp.uint64)
+        order <<= xp.uint64(32)
+        order |= xp.arange(count, dtype=xp.uint64)  # numbers are sorted several times as fast as places are by them
+        order.sort()
+        order &= xp.uint64(_LOW)
+        return order.view(xp.int64)
+
+
+def below(words: Array, limit: int) -> Array:
+    """Return random 32-bit words as integers from 0 to below `limit`: floor(word limit / 2^32), int64.
+
+    >>> below(np.array([0, 2**31, 2**32 - 1], np.uint32), 10).tolist()
+    [0, 5, 9]
+    """
+    integers: Array = ((words.astype(np.uint64) * np.uint64(limit)) >> np.uint64(32)).astype(np.int64)
+    return integers
 
 
 @dataclass(frozen=True)

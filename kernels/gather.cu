@@ -16,13 +16,8 @@
 // Memory: an element of images is read, and one of x written.
 //
 // Versions: this file, plain.
+#include "frame.cuh"
 #include "types.cuh"
-
-struct Frame {
-  int top, left, mirrored, border, fill, from_row, to_row, from_column, to_column;
-};
-
-enum Border { CONSTANT, EDGE, REFLECT };
 
 // The place on an axis of `size` pixels whose pixel stands at `at`, which may lie beyond its ends.
 static __device__ inline int place_of(int at, int size, int border) {

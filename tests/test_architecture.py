@@ -17,7 +17,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 GROUND = [
     "errors", "problems", "resources", "setting", "numerics", "backend", "halves", "dispatch", "arguments", "constants",
-    "random", "rates", "registry",
+    "random", "rates", "frames", "registry",
 ]  # fmt: skip
 PARTS = ["layers", "losses", "optimizers", "schedules", "augment"]
 BELOW: dict[str, list[str]] = {
@@ -32,6 +32,7 @@ BELOW: dict[str, list[str]] = {
     "arguments": [],
     "random": ["backend"],
     "rates": [],
+    "frames": ["backend", "random"],
     "constants": ["setting", "backend"],
     "registry": ["errors", "problems"],
     "files": ["errors"],

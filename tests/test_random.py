@@ -108,6 +108,13 @@ def test_a_permutation_holds_every_index_once(count):
     assert sorted(order) == list(range(count))
 
 
+def test_a_permutation_is_the_order_of_the_words_and_equal_ones_stay_in_order():
+    stream, count = Stream(0, "shuffle", 1), 2**18
+    words = stream.bits(count)
+    assert len(np.unique(words)) < count
+    np.testing.assert_array_equal(stream.permutation(count), np.argsort(words, kind="stable"))
+
+
 def test_permutations_are_even_and_differ_by_epoch():
     epochs = np.array([Stream(0, "shuffle", epoch).permutation(8) for epoch in range(4000)])
     counts = np.array([np.bincount(column, minlength=8) for column in epochs.T])  # how often each index stands where

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-import numpy as np
-
 from gpucnn.backend import Array, Shape
+from gpucnn.frames import Draw
 from gpucnn.random import Stream
 from gpucnn.registry import Registered
 
@@ -29,20 +28,18 @@ class Augmentation(Registered, ABC, kind="augmentation", package="gpucnn.augment
         Raises ArgumentError as `check` does.
         """
 
-    def frames(self, shape: Shape, indices: Array, stream: Stream) -> Array | None:
-        """Return what `apply` does as a frame for each image, int32 (N, 9), see `gpucnn.ops.gather`.
+    def draw(self, shape: Shape, stream: Stream) -> Draw | None:
+        """Return how a frame is drawn that does what `apply` does; None, which is the default, where no `Draw` says.
 
-        A GPU makes batches of these. None, which is the default, where no frame does the same: then batches are made
-        on the host. shape: (H, W, C) of the images.
+        Where it is told, a GPU draws the frames. shape: (H, W, C) of the images.
         """
         return None
 
+    def frames(self, shape: Shape, indices: Array, stream: Stream) -> Array | None:
+        """Return what `apply` does as a frame for each image, int32 (N, 9), see `gpucnn.frames`.
 
-def below(words: Array, limit: int) -> Array:
-    """Return random 32-bit words as integers from 0 to below `limit`: floor(word limit / 2^32), int64.
-
-    >>> below(np.array([0, 2**31, 2**32 - 1], np.uint32), 10).tolist()
-    [0, 5, 9]
-    """
-    integers: Array = ((words.astype(np.uint64) * np.uint64(limit)) >> np.uint64(32)).astype(np.int64)
-    return integers
+        A GPU makes batches of these; by default they are as `draw` says. None where no frame does the same: then
+        batches are made on the host.
+        """
+        draw = self.draw(shape, stream)
+        return None if draw is None else draw.frames(indices)

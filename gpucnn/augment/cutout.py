@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from gpucnn.arguments import Pair, PixelValue
-from gpucnn.augment.base import Augmentation, below
+from gpucnn.augment.base import Augmentation
 from gpucnn.backend import Array, Shape
 from gpucnn.errors import ArgumentError
-from gpucnn.ops.gather import frames
+from gpucnn.frames import Draw
 from gpucnn.random import Stream
 
 
@@ -42,17 +42,13 @@ class Cutout(Augmentation, name="cutout"):
         top, left = down // 2, right // 2  # margins in which a patch at the border lies whole
         padded = np.pad(images, ((0, 0), (top, down - 1 - top), (left, right - 1 - left), (0, 0)))
         patches = np.lib.stride_tricks.sliding_window_view(padded, self.size, axis=(1, 2), writeable=True)
-        patches[np.arange(len(images)), *self._centres(images.shape[1:], indices, stream)] = self.fill
+        draw = self.draw(images.shape[1:], stream)
+        patches[np.arange(len(images)), *draw.places(draw.words(indices))] = self.fill
         return np.ascontiguousarray(padded[:, top : top + height, left : left + width])
 
-    def frames(self, shape: Shape, indices: Array, stream: Stream) -> Array:
-        """Return frames that hide the patches."""
-        (rows, columns), (down, right) = self._centres(shape, indices, stream), self.size
-        top, left = rows - down // 2, columns - right // 2
-        return frames(
-            len(indices), fill=self.fill, from_row=top, to_row=top + down, from_column=left, to_column=left + right
-        )
-
-    def _centres(self, shape: Shape, indices: Array, stream: Stream) -> tuple[Array, Array]:
-        words = stream.at(indices, 2)
-        return below(words[:, 0], shape[0]), below(words[:, 1], shape[1])
+    def draw(self, shape: Shape, stream: Stream) -> Draw:
+        """Return how a frame is drawn that hides the patch."""
+        (height, width), (down, right) = shape[:2], self.size
+        top, left = -(down // 2), -(right // 2)
+        patch = {"from_row": top, "to_row": top + down, "from_column": left, "to_column": left + right}
+        return Draw(stream, height, width, hides=True, frame={"fill": self.fill, **patch})

@@ -7,7 +7,7 @@ import numpy as np
 from gpucnn.arguments import Rate
 from gpucnn.augment.base import Augmentation
 from gpucnn.backend import Array, Shape
-from gpucnn.ops.gather import frames
+from gpucnn.frames import Draw
 from gpucnn.random import Stream
 
 
@@ -24,15 +24,12 @@ class HorizontalFlip(Augmentation, name="horizontal_flip"):
 
     def apply(self, images: Array, indices: Array, stream: Stream) -> Array:
         """Return the images, some of them mirrored."""
-        chosen = np.flatnonzero(self._chosen(indices, stream))
+        draw = self.draw(images.shape[1:], stream)
+        chosen = np.flatnonzero(draw.mirrored(draw.words(indices)))
         flipped = images.copy()
         flipped[chosen] = images[chosen, :, ::-1]
         return flipped
 
-    def frames(self, shape: Shape, indices: Array, stream: Stream) -> Array:
-        """Return frames, some of them mirrored."""
-        return frames(len(indices), mirrored=self._chosen(indices, stream))
-
-    def _chosen(self, indices: Array, stream: Stream) -> Array:
-        chosen: Array = stream.at(indices, 1)[:, 0] < self.rate * 2.0**32
-        return chosen
+    def draw(self, shape: Shape, stream: Stream) -> Draw:
+        """Return how a frame is drawn that is mirrored, or not."""
+        return Draw(stream, rate=self.rate)

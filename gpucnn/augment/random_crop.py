@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from gpucnn.arguments import NonNegativePair, PixelValue
-from gpucnn.augment.base import Augmentation, below
+from gpucnn.augment.base import Augmentation
 from gpucnn.backend import Array, Shape
 from gpucnn.errors import ArgumentError
-from gpucnn.ops.gather import Border, frames
+from gpucnn.frames import Border, Draw
 from gpucnn.random import Stream
 
 
@@ -46,17 +46,15 @@ class RandomCrop(Augmentation, name="random_crop"):
         height, width = images.shape[1:3]
         padded = self._pad(images, ((0, 0), (down, down), (right, right), (0, 0)))
         windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(1, 2))
-        places = np.arange(len(images)), *self._corners(indices, stream)
+        draw = self.draw(images.shape[1:], stream)
+        places = np.arange(len(images)), *draw.places(draw.words(indices))
         return np.ascontiguousarray(np.moveaxis(windows, 3, -1)[places])
 
-    def frames(self, shape: Shape, indices: Array, stream: Stream) -> Array:
-        """Return frames that are shifted by the crops."""
-        (top, left), (down, right) = self._corners(indices, stream), self.padding
-        return frames(len(indices), top=top - down, left=left - right, border=self.mode, fill=self.fill)
-
-    def _corners(self, indices: Array, stream: Stream) -> tuple[Array, Array]:
-        words = stream.at(indices, 2)
-        return below(words[:, 0], 2 * self.padding[0] + 1), below(words[:, 1], 2 * self.padding[1] + 1)
+    def draw(self, shape: Shape, stream: Stream) -> Draw:
+        """Return how a frame is drawn that is shifted by the crop."""
+        down, right = self.padding
+        begins = {"top": -down, "left": -right, "border": self.mode, "fill": self.fill}
+        return Draw(stream, 2 * down + 1, 2 * right + 1, frame=begins)
 
     def _pad(self, images: Array, margins: tuple[tuple[int, int], ...]) -> Array:
         if self.mode == "constant":

@@ -56,6 +56,7 @@ def check(
             more = {
                 "implementations": [dataclasses.asdict(choice) for choice in choices],
                 "plans": [row.dump() for row in plans],
+                "no_graph": why or None,
             }
         typer.echo(json.dumps(found.dump() | more, indent=2))
     else:

@@ -51,28 +51,51 @@ def tune(
 
 
 def as_text(title: str, rows: list[Row], path: str, seconds: float) -> str:
-    """Return what was found as text: the passes, their sum, where it is kept, and how long it took."""
+    """Return what was found as text: the passes of whole batches, their sum, where it is kept, and how long it took."""
     from gpucnn.cli.tables import labels, table
     from gpucnn.problems import plural
 
     paths = list(dict.fromkeys(row.part.path for row in rows))
     names, lines, last = dict(zip(paths, labels(paths), strict=True)), [], ""
-    for row in rows:
+    shown = [row for row in rows if _images(row) == _images(rows[0])]
+    for row in shown:
         label = "" if row.part.path == last else names[row.part.path]
         times = _times(row.seconds, row.default_seconds)
         lines.append([label, row.task.what, row.plan, *times, f"{100 * row.roofline:.1f} %"])
         last = row.part.path
-    ours, before = sum(row.seconds for row in rows), sum(row.default_seconds for row in rows)
+    counted = [row for row in shown if not _beside(row, shown)]
+    ours, before = sum(row.seconds for row in counted), sum(row.default_seconds for row in counted)
     lines.append(["all", "", "", *_times(ours, before), ""])
     distinct = {str(row.task): row for row in rows}.values()
     measured, new = plural(len(distinct), "task"), sum(row.is_new for row in distinct)
     sections = [
         f"{title}: {measured}, {new} measured now, in {seconds:.1f} s",
         table(["layer", "pass", "plan", "us", "default us", "gain", "roofline"], lines),
+        *_smaller(rows),
         f"kept in {path}",
         *_failures(rows),
     ]
     return "\n\n".join(sections)
+
+
+def _images(row: Row) -> int:
+    """Return how many images a task is of."""
+    return row.task.x_shape[0]
+
+
+def _beside(row: Row, rows: list[Row]) -> bool:
+    """Return whether a pass is one of two that are listed once more as both gradients."""
+    both = row.task._replace(which="both_gradients")
+    return row.task.which in ("backward_data", "backward_weight") and both in [other.task for other in rows]
+
+
+def _smaller(rows: list[Row]) -> list[str]:
+    """Return a section about batches that are smaller; none where there are no such ones."""
+    from gpucnn.problems import plural
+
+    sizes = dict.fromkeys(map(_images, rows))
+    smaller = [plural(images, "image") for images in sizes if images != _images(rows[0])]
+    return [f"measured, too: what is left over of an epoch or a batch, {' and '.join(smaller)}"] if smaller else []
 
 
 def _times(seconds: float, default: float) -> list[str]:

@@ -11,7 +11,6 @@ import numpy as np
 
 from gpucnn.backend import Array, Device
 from gpucnn.config.experiment import Every, Experiment
-from gpucnn.data.base import Dataset, Info
 from gpucnn.data.split import split
 from gpucnn.errors import DataError
 from gpucnn.model import Model, Row
@@ -125,14 +124,15 @@ class Report:
 
 def report(experiment: Experiment) -> Report:
     """Return the report of a loaded experiment. Builds the network on the CPU, whatever the experiment's device."""
+    images, layers = images_of(experiment), [spec.build() for spec in experiment.model]
+    model = Model(layers, images.shape, seed=experiment.seed, dtype=experiment.dtype, device=Device("cpu"))
+    return Report(experiment, model.rows(), _memory(experiment, model), images)
+
+
+def images_of(experiment: Experiment) -> Images:
+    """Return how many images an experiment has, and of which shape."""
     dataset = experiment.data.dataset.build()
     info = dataset.info()
-    layers = [spec.build() for spec in experiment.model]
-    model = Model(layers, info.shape, seed=experiment.seed, dtype=experiment.dtype, device=Device("cpu"))
-    return Report(experiment, model.rows(), _memory(experiment, model), _images(experiment, dataset, info))
-
-
-def _images(experiment: Experiment, dataset: Dataset, info: Info) -> Images:
     missing, train, test = None, info.train, info.test
     try:
         train, test = (len(dataset.load(name)) for name in ("train", "test"))

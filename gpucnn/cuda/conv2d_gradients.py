@@ -1,25 +1,13 @@
-"""conv2d_band_backward.cu: both gradients of a convolution of few channels, stride 1, from one reading of dy."""
+"""Both gradients of a convolution at once, where a plan computes them so and is faster than one after the other."""
 
 from __future__ import annotations
 
-import math
-
 from gpucnn.backend import Array, array_module
 from gpucnn.cuda import plans
-from gpucnn.cuda.bands import BRINGING, GROUP, SHARE, Sight, Team, Tile, best_team, best_tile, fits, terms, tiling
 from gpucnn.cuda.conv2d import task_of
 from gpucnn.cuda.geometry import Window
-from gpucnn.cuda.machine import Machine, nominal
-from gpucnn.cuda.passes import launch_pass
-from gpucnn.cuda.plans import Plan, Task
 from gpucnn.dispatch import NotApplicable
 from gpucnn.halves import accumulator
-
-THREADS, PIXELS = 288, 2
-"""Of a block, at most, and inputs that a thread has of dx, as in conv2d_band_backward.cu."""
-
-BLOCKS = 512
-"""As many as keep a large GPU busy, some on each multiprocessor."""
 
 
 def conv2d_gradients(x: Array, dy: Array, w: Array, window: Window, groups: int) -> tuple[Array, Array]:
@@ -27,74 +15,11 @@ def conv2d_gradients(x: Array, dy: Array, w: Array, window: Window, groups: int)
 
     Raises NotApplicable where one after the other is faster, or the shapes do not fit.
     """
-    data = task_of("backward_data", dy, x.shape, w.shape, window, groups)
-    plan = chosen(data)
-    if plan is None:
+    task = task_of("both_gradients", x, x.shape, w.shape, window, groups)
+    plan = plans.chosen(task) if len(plans.candidates(task)) > 1 else None
+    if plan is None or plan.family == "apart":
         raise NotApplicable("dx and dw are computed by themselves")
     xp = array_module(x)
     dx, dw = xp.empty(x.shape, x.dtype), xp.empty(w.shape, accumulator(x.dtype))
-    run(plan, data, {"x": x, "dy": dy, "w": w, "dx": dx, "dw": dw})
+    plans.families()[plan.family].run(plan, task, {"x": x, "dy": dy, "w": w, "dx": dx, "dw": dw})
     return dx, dw
-
-
-def chosen(data: Task) -> Plan | None:
-    """Return the plan for both gradients of a task of backward data; None where two kernels are faster."""
-    plan, machine = best(data), nominal(data.architecture)
-    if plan is None:
-        return None
-    tasks = (data, data._replace(which="backward_weight"))
-    apart = [(task, plans.chosen(task)) for task in tasks]
-    alone = sum(plans.families()[each.family].estimate(task, each, machine) for task, each in apart)
-    return plan if estimate(data, plan, machine) < alone else None
-
-
-def best(data: Task) -> Plan | None:
-    """Return the plan with tiles that cost least; None where the shapes do not fit."""
-    if not fits(data) or data.window.stride != (1, 1) or Sight.of(data).outputs > GROUP * GROUP:
-        return None
-    most = THREADS // _groups(data) * PIXELS
-    tile = best_tile(data, most, lambda tile: _work(data, tile, team) if (team := _team(data, tile)) else math.inf)
-    if tile is None or _team(data, tile) is None:
-        return None
-    each = -(-tile.tiles // min(BLOCKS, tile.tiles))
-    return Plan.of("band_backward", rows=tile.rows, columns=tile.columns, pieces=-(-tile.tiles // each))
-
-
-def estimate(data: Task, plan: Plan, machine: Machine) -> float:
-    """Return about how many seconds it takes."""
-    tile, pieces = Tile.planned(data, plan), plan.option("pieces")
-    waves = -(-pieces // machine.multiprocessors) * machine.multiprocessors / pieces
-    size = data.bytes * 4 / 3  # x, dy and dx, and kernels
-    return machine.seconds(tile.tiles * _work(data, tile, _sure(data, tile)) * waves, SHARE * machine.fma, size)
-
-
-def run(plan: Plan, data: Task, arrays: plans.Arrays) -> None:
-    """Compute both gradients: arrays x, dy, w, dx and dw."""
-    team = _sure(data, Tile.planned(data, plan))
-    t = tiling(data, plan, team.groups, team.quads)
-    weight = data._replace(which="backward_weight")
-    others = {"w": arrays["w"], "dx": arrays["dx"], "block": team.threads, "t": t}
-    launch_pass("band_backward", (1, plan.option("pieces")), plan, weight, arrays, **others)
-
-
-def _groups(data: Task) -> int:
-    return -(-Sight.of(data).outputs // GROUP)
-
-
-def _team(data: Task, tile: Tile) -> Team | None:
-    """Return the team that has all sums of dw, where there is one with threads for all inputs of a tile."""
-    team = best_team(data, tile, THREADS)
-    whole = team is not None and team.chunks == 1 and team.threads // team.groups * PIXELS >= tile.outputs
-    return team if whole else None
-
-
-def _sure(data: Task, tile: Tile) -> Team:
-    team = _team(data, tile)
-    assert team is not None
-    return team
-
-
-def _work(data: Task, tile: Tile, team: Team) -> float:
-    """Return about how many operations a block's time for a tile is worth."""
-    products = 2 * team.threads * PIXELS * GROUP * terms(data)
-    return float(products + BRINGING * terms(data) * team.groups * GROUP + team.work(tile))

@@ -6,12 +6,14 @@ a module of `gpucnn.cuda.families`, found by its file, with three functions:
     plans(task)                     its plans for a task; none where it cannot compute it
     estimate(task, plan, machine)   about how many seconds one takes on a `gpucnn.cuda.machine.Machine`
     run(plan, task, arrays)         computes the task; arrays by name: forward x, w, b (or None), y;
-                                    backward_data dy, w, dx; backward_weight x, dy, dw
+                                    backward_data dy, w, dx; backward_weight x, dy, dw;
+                                    both_gradients x, dy, w, dx, dw
 
 Where a module says `ENDS = True`, its forward kernels end with what epilogue.cuh is: `run` is given that, too, if it is
 asked for. What another family has computed is gone over once more. Where a module has a function `part(task, plan)`,
 its forward kernels write what batch_norm.cu starts from, `means` and `squares` (parts, K) of parts of so many rows of
-y, if they are given these; where it returns 0, they do not.
+y, if they are given these; where it returns 0, they do not. Where a module says `BOTH = True`, its tasks are both
+gradients of a convolution, and no pass alone.
 
 Without tuning, the plan with the best estimate for the architecture's nominal machine is chosen: results are the same
 on every device of an architecture, and where sums are taken in one order, on all.
@@ -34,7 +36,7 @@ from gpucnn.cuda.machine import Machine, nominal
 from gpucnn.numerics import Numerics
 from gpucnn.setting import Setting
 
-Pass = Literal["forward", "backward_data", "backward_weight"]
+Pass = Literal["forward", "backward_data", "backward_weight", "both_gradients"]
 
 Arrays = Mapping[str, Array | None]
 """What a pass reads and writes, by name."""
@@ -76,13 +78,18 @@ class Task(NamedTuple):
     @property
     def flops(self) -> float:
         """Multiplications and additions of the formula, those with padding's zeros counted."""
-        return 2.0 * math.prod(self.y_shape) * math.prod(self.w_shape[1:])
+        return (4.0 if self._both else 2.0) * math.prod(self.y_shape) * math.prod(self.w_shape[1:])
 
     @property
     def bytes(self) -> float:
         """What is read and written where nothing passes twice."""
         size = {"float64": 8, "float32": 4}.get(self.dtype, 2)
-        return float(size * sum(map(math.prod, (self.x_shape, self.w_shape, self.y_shape))))
+        written = (self.x_shape, self.w_shape) if self._both else ()
+        return float(size * sum(map(math.prod, (self.x_shape, self.w_shape, self.y_shape, *written))))
+
+    @property
+    def _both(self) -> bool:
+        return self.which == "both_gradients"
 
 
 class Plan(NamedTuple):
@@ -171,11 +178,10 @@ def recorded() -> Iterator[list[tuple[Task, Plan]]]:
 
 @lru_cache(maxsize=1024)
 def candidates(task: Task) -> tuple[Plan, ...]:
-    """Return all plans for a task, that with the best estimate first; `plain` computes whatever there is."""
-    machine = nominal(task.architecture)
-    rated = [
-        (family.estimate(task, plan, machine), plan) for family in families().values() for plan in family.plans(task)
-    ]
+    """Return all plans for a task, that with the best estimate first; `plain` computes whatever pass there is."""
+    machine, both = nominal(task.architecture), task.which == "both_gradients"
+    able = [family for family in families().values() if getattr(family, "BOTH", False) == both]
+    rated = [(family.estimate(task, plan, machine), plan) for family in able for plan in family.plans(task)]
     return tuple(plan for _, plan in sorted(rated, key=lambda pair: pair[0]))
 
 

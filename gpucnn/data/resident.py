@@ -1,7 +1,8 @@
 """Data sets that live on the GPU: images are copied there once, as they are, and every batch is gathered there.
 
-Crops, flips and what else changes an image are drawn on the host, many batches at a time, and applied by the kernel
-that gathers: a step waits for no image to be prepared or copied. The batches are a `Loader`'s, to the bit.
+Crops, flips and what else changes an image are drawn for many batches at a time, on the device where augmentations say
+how, and applied by the kernel that gathers: a step waits for no image to be prepared or copied. The batches are a
+`Loader`'s, to the bit.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from gpucnn.data.base import Source
 from gpucnn.data.loader import Batches, Loader
 from gpucnn.data.normalize import affine
 from gpucnn.errors import ArgumentError, OutOfMemory
+from gpucnn.frames import FIELDS, Draw
 from gpucnn.halves import accumulator
-from gpucnn.ops.gather import FIELDS
 from gpucnn.random import Stream
 
 SHARE = 0.25
@@ -78,7 +79,7 @@ class ResidentLoader(Loader):
         """Yield (x, labels) of every batch from number `start` on, as `Loader.batches`."""
         images, labels, (scale, shift) = self.resident.images, self.resident.labels, self.affine()
         for chosen, drawn in self.chosen(epoch, start):
-            indices, frames = self.device.asarray(chosen), self.device.asarray(drawn)
+            indices, frames = self.there(chosen, drawn, epoch)
             for begin in range(0, len(chosen), self.batch_size):
                 batch = slice(begin, begin + self.batch_size)
                 yield ops.gather(images, labels, indices[batch], frames[batch], scale, shift, dtype=self.dtype)
@@ -88,18 +89,34 @@ class ResidentLoader(Loader):
         """Of how many images at most `chosen` tells at a time: those of whole batches."""
         return -(-min(_DRAWN, self.images) // self.batch_size) * self.batch_size
 
-    def chosen(self, epoch: int, start: int = 0) -> Iterator[tuple[Array, Array]]:
-        """Yield which images the batches from number `start` on are of, int64 (n,), and their frames; on the host."""
+    def chosen(self, epoch: int, start: int = 0) -> Iterator[tuple[Array, Array | None]]:
+        """Yield which images the batches from number `start` on are of, int64 (n,), and their frames; on the host.
+
+        None in place of frames where the device draws them.
+        """
         order = np.asarray(self.order(epoch), np.int64)
         for first in range(start * self.batch_size, len(order), self.drawn):
             indices = order[first : first + self.drawn]
-            yield indices, self._frames(indices, epoch)
+            yield indices, None if self._draws(epoch) else self._frames(indices, epoch)
+
+    def there(self, indices: Array, frames: Array | None, epoch: int) -> tuple[Array, Array]:
+        """Return on the device what `chosen` yields; where there are no frames, they are drawn there."""
+        indices = self.device.asarray(indices)
+        if frames is not None:
+            return indices, self.device.asarray(frames)
+        return indices, ops.draw_frames(indices, self._draws(epoch))
 
     def affine(self) -> tuple[Array, Array | None]:
         """Return what raw pixels are multiplied by and what is added to that, (C,) each, on the device."""
         factors, terms = affine(self.normalize, self.resident.images.dtype, self.shape[-1])
         dtype = accumulator(self.dtype)
         return self.device.asarray(factors, dtype), None if terms is None else self.device.asarray(terms, dtype)
+
+    def _draws(self, epoch: int) -> list[Draw]:
+        """Return how the device draws frames; nothing where the host has to, or there are none."""
+        draws = [each.draw(self.shape, self.stream(place, epoch)) for place, each in enumerate(self.augment)]
+        found = [draw for draw in draws if draw]
+        return found if len(found) == len(draws) else []
 
     def _frames(self, indices: Array, epoch: int) -> Array:
         """Return what the augmentations do to images, as frames: (N, augmentations, 9)."""

@@ -35,8 +35,11 @@ class Loss(Registered, ABC, kind="loss", package="gpucnn.losses"):
     def backward(self, saved: Any) -> Array:
         """Return d loss / d scores, shape (N, K)."""
 
-    def weight(self, labels: Array) -> float:
-        """Return what the mean over the images is divided by: their number, unless they have weights."""
+    def weight(self, labels: Array) -> float | Array:
+        """Return what the mean over the images is divided by: their number, unless they have weights.
+
+        What depends on the labels is an array of no dimensions where they are, float64: nothing waits for it.
+        """
         return float(len(labels))
 
     @abstractmethod

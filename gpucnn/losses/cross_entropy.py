@@ -61,11 +61,13 @@ class CrossEntropy(Loss, name="cross_entropy"):
         labels, saved, weights = saved
         return ops.cross_entropy_backward(labels, saved, weights, label_smoothing=self.label_smoothing)
 
-    def weight(self, labels: Array) -> float:
+    def weight(self, labels: Array) -> float | Array:
         """Return the sum of the weights of the labels' classes."""
         if self.class_weights is None:
             return super().weight(labels)
-        return float(array_module(labels).asarray(self.class_weights)[labels].sum())
+        weights = constant(np.asarray(self.class_weights, np.float64), like=labels)
+        total: Array = (weights * (labels[:, None] == array_module(labels).arange(len(weights)))).sum()
+        return total
 
     def probabilities(self, scores: Array) -> Array:
         """Return softmax(x)."""

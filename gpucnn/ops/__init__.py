@@ -58,6 +58,7 @@ from gpucnn.ops.dense import dense, dense_backward_bias, dense_backward_data, de
 from gpucnn.ops.dense_activation import dense_activation
 from gpucnn.ops.dropout import dropout, dropout_backward
 from gpucnn.ops.finite import count_nonfinite
+from gpucnn.ops.frames import draw_frames
 from gpucnn.ops.gather import gather
 from gpucnn.ops.mse import mse, mse_backward
 from gpucnn.ops.pool2d import (
@@ -112,6 +113,7 @@ __all__ = [
     "dense_backward_bias",
     "dense_backward_data",
     "dense_backward_weight",
+    "draw_frames",
     "dropout",
     "dropout_backward",
     "elu",

@@ -1,47 +1,22 @@
-"""A batch, gathered from all images of a data set by their indices, each seen through frames, and normalised.
-
-A frame says for one image how another one is taken from it:
-
-    y[i, j] = fill where (i, j) is hidden, else x[i + top, j' + left], where j' = W - 1 - j if mirrored, else j
-
-Beyond the image's borders x is `fill`, its outermost pixel again, or the image mirrored at its outermost pixels. Random
-crops, flips and patches that are cut out are frames, and so is what they make one after the other a list of frames.
-"""
+"""A batch, gathered from all images of a data set by their indices, each seen through frames, and normalised."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from gpucnn.backend import Array, array_module
 from gpucnn.dispatch import operation
+from gpucnn.frames import FIELDS, Border
 from gpucnn.ops.cast import narrowed
-
-Border = Literal["constant", "edge", "reflect"]
-"""What is beyond an image's borders."""
-
-FIELDS = ("top", "left", "mirrored", "border", "fill", "from_row", "to_row", "from_column", "to_column")
-"""The numbers of a frame; hidden are the rows from `from_row` to before `to_row`, and likewise the columns of them."""
-
-
-def frames(count: int, *, border: Border = "constant", **fields: Any) -> Array:
-    """Return the frames of `count` images, int32 of shape (count, 9): each of `FIELDS` a number or an array, else 0.
-
-    >>> frames(2, top=[-1, 1], border="edge").tolist()
-    [[-1, 0, 0, 1, 0, 0, 0, 0, 0], [1, 0, 0, 1, 0, 0, 0, 0, 0]]
-    """
-    found = np.zeros((count, len(FIELDS)), np.int32)
-    for name, values in (fields | {"border": get_args(Border).index(border)}).items():
-        found[:, FIELDS.index(name)] = values
-    return found
 
 
 def gather(
     images: Array, labels: Array, indices: Array, frames: Array, scale: Array, shift: Array | None,
     batch: Array | None = None, size: int | None = None, dtype: Any = None,
 ) -> tuple[Array, Array]:  # fmt: skip
-    """Return x (n, H, W, C) and the labels (n,) of the images at `indices`.
+    """Return x (n, H, W, C) and the labels (n,) of the images at `indices`, seen through frames (`gpucnn.frames`).
 
         x = scale p + shift       p: what the frames make of the image, the first frame first
 
@@ -51,7 +26,7 @@ def gather(
     dtype: that of x, by default as scale's; a half is rounded to last.
 
     >>> images = np.arange(6, dtype=np.uint8).reshape(2, 1, 3, 1)
-    >>> mirror = frames(1, mirrored=1)[:, None]
+    >>> mirror = np.array([[[0, 0, 1, 0, 0, 0, 0, 0, 0]]])
     >>> x, labels = gather(images, np.array([7, 8]), np.array([1]), mirror, np.array([0.5]), None)
     >>> x.ravel().tolist(), labels.tolist()
     ([2.5, 2.0, 1.5], [8])

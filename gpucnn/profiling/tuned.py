@@ -14,7 +14,7 @@ from gpucnn.errors import ArgumentError
 from gpucnn.halves import named
 from gpucnn.profiling.peaks import Peaks, measured
 from gpucnn.profiling.seams import Part
-from gpucnn.profiling.tasks import described, tasks
+from gpucnn.profiling.tasks import described, sizes, tasks
 from gpucnn.tuning.cache import Cache, Tuned, identity
 from gpucnn.tuning.clock import clock
 from gpucnn.tuning.tuner import Tuner
@@ -80,12 +80,13 @@ def tuned(
 ) -> tuple[list[Row], Path]:
     """Tune an experiment's passes on a CUDA device; return them layer by layer, and where they are kept.
 
+    Those of batches or parts that are smaller, the last ones, come after all others.
     tell: hears what is being measured; warn: what is wrong with what was measured before. Raises ArgumentError where
     there is nothing to tune.
     """
     if device.kind == "cpu":
         raise ArgumentError("device cpu: it is the kernels of a GPU that are tuned: use --device cuda")
-    found = tasks(experiment, device)
+    found = [row for images in sizes(experiment) for row in tasks(experiment, device, images)]
     if not found:
         raise ArgumentError(f"{experiment.name}: no layer of it asks for a plan, so there is nothing to tune")
     cache, wanted = Cache(identity(device), warn), [task for _, task in found]

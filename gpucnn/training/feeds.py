@@ -15,18 +15,18 @@ from gpucnn.cuda.graph import pinned, send
 from gpucnn.cuda.step import Ledger
 from gpucnn.data.loader import Batches, Loader
 from gpucnn.data.resident import ResidentLoader
-from gpucnn.ops.gather import FIELDS
+from gpucnn.frames import FIELDS
 
 _Place = tuple[int, int]
 """An epoch, and the number of a batch in it."""
 
 
 class _Tables(NamedTuple):
-    """Which images the batches from a place on are of, and their frames."""
+    """Which images the batches from a place on are of, and their frames, where the device does not draw them."""
 
     place: _Place
     indices: Array
-    frames: Array
+    frames: Array | None
 
 
 class ResidentFeed:
@@ -57,9 +57,10 @@ class ResidentFeed:
     def lay_out(self, epoch: int, batch: int, most: int) -> int:
         """Make ready the next batches, from this one on; return how many steps may be queued now, at most `most`."""
         if not self._left or self._next != (epoch, batch):
-            indices, frames = self._drawn((epoch, batch))
-            self._indices[: len(indices)] = self._loader.device.asarray(indices)
-            self._frames[: len(frames)] = self._loader.device.asarray(frames)
+            tables = self._drawn((epoch, batch))
+            indices, frames = self._loader.there(tables.indices, tables.frames, epoch)
+            self._indices[: len(indices)] = indices
+            self._frames[: len(frames)] = frames
             self._ledger.batch.fill(0)
             self._left = len(indices) // self._loader.batch_size
         count = min(most, self._left)
@@ -70,14 +71,14 @@ class ResidentFeed:
         """End the thread."""
         self._thread.shutdown(cancel_futures=True)
 
-    def _drawn(self, place: _Place) -> tuple[Array, Array]:
+    def _drawn(self, place: _Place) -> _Tables:
         """Return the tables that begin at a place, and let those after them be drawn."""
         tables = self._ahead.result() if self._ahead else None
         if tables is None or tables.place != place:
             self._source = self._tables(*place)
             tables = next(self._source)
         self._ahead = self._thread.submit(next, self._source)
-        return tables.indices, tables.frames
+        return tables
 
     def _tables(self, epoch: int, batch: int) -> Iterator[_Tables]:
         """Yield the tables of whole batches from a place on, epoch after epoch."""

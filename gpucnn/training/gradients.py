@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
+
+import numpy as np
 
 from gpucnn import ops
 from gpucnn.backend import Array
@@ -38,12 +42,29 @@ class Gradients:
         scale: (1,), what the gradients are multiplied by, see `Model.backward`. Where the loss is not finite there are
         no gradients. Raises OutOfMemory, with the size that fits.
         """
+        loss, correct = self._fitting(x, labels, step, scale, waits=True)
+        return float(loss), int(correct[0])
+
+    def queued(
+        self, x: Array, labels: Array, step: Step, scale: Array | None = None, *, recorded: bool = False
+    ) -> tuple[Array, Array]:
+        """Leave the gradients of a batch in the model without waiting for the device, but where memory runs out.
+
+        Return the loss, of no dimensions, and how many images were classified right, (1,), both on the device.
+        recorded: whether this becomes a graph: then there is one try, by parts that are known to fit.
+        """
+        if recorded:
+            return self._in_parts(x, labels, step, self.part or len(x), scale, waits=False)
+        return self._fitting(x, labels, step, scale, waits=False)
+
+    def _fitting(self, x: Array, labels: Array, step: Step, scale: Array | None, waits: bool) -> tuple[Array, Array]:
+        """Do what `queued` does, by parts that fit into memory."""
         size = first = min(self.part or len(x), len(x))
         statistics = {name: array.copy() for name, array in self.model.state.items()}
         failure = ""
         while True:
             try:
-                result = self._in_parts(x, labels, step, size, scale)
+                result = self._in_parts(x, labels, step, size, scale, waits)
                 break
             except OutOfMemory as error:
                 failure = failure or str(error)  # only the text: the traceback holds on to the arrays of the pass
@@ -62,32 +83,33 @@ class Gradients:
             self._tell(f"{failure}; going on with parts of {size} images, whose gradients are added up{self._caveat()}")
         return result
 
-    def queued(self, x: Array, labels: Array, step: Step, scale: Array | None = None) -> tuple[Array, Array]:
-        """Leave the gradients of a whole batch in the model, where nothing may wait for the device.
-
-        Return the loss, of no dimensions, and how many images were classified right, (1,), both on the device.
-        """
+    def _in_parts(
+        self, x: Array, labels: Array, step: Step, size: int, scale: Array | None, waits: bool
+    ) -> tuple[Array, Array]:
+        """Do it by parts of `size` images. waits: for each one's loss; where it is not finite, nothing more is done."""
         self.model.zero_grad()
-        scores, saved = self.model.forward(x, train=step)
-        loss, saved_loss = self.loss.forward(scores, labels)
-        self.model.backward(self.loss.backward(saved_loss), saved, scale)
-        return loss, ops.count_correct(scores, labels)
-
-    def _in_parts(self, x: Array, labels: Array, step: Step, size: int, scale: Array | None) -> tuple[float, int]:
-        self.model.zero_grad()
-        total, value, correct = self.loss.weight(labels), 0.0, 0
+        losses: list[Array] = []
+        correct: list[Array] = []
         for start in range(0, len(x), size):
             part = slice(start, start + size)
             scores, saved = self.model.forward(x[part], train=replace(step, first=start))
             loss, saved_loss = self.loss.forward(scores, labels[part])
-            share = self.loss.weight(labels[part]) / total
-            value += float(loss) * share
-            if not math.isfinite(value):
-                return value, 0
             dscores = self.loss.backward(saved_loss)
-            self.model.backward(dscores if share == 1 else dscores * dscores.dtype.type(share), saved, scale)
-            correct += int(ops.count_correct(scores, labels[part])[0])
-        return value, correct
+            if size < len(x):
+                share = self._share(labels[part], labels, dscores.dtype)
+                loss, dscores = loss * share, dscores * share
+            losses.append(loss)
+            correct.append(ops.count_correct(scores, labels[part]))
+            if waits and not math.isfinite(float(loss)):
+                break
+            self.model.backward(dscores, saved, scale)
+        return functools.reduce(operator.add, losses), functools.reduce(operator.add, correct)
+
+    def _share(self, part: Array, labels: Array, dtype: np.dtype) -> Array:
+        """Return which share of a batch's loss that of a part is, where the labels are."""
+        share = self.loss.weight(part) / self.loss.weight(labels)
+        typed: Array = dtype.type(share) if isinstance(share, float) else share.astype(dtype)
+        return typed
 
     def _undo(self, statistics: dict[str, Array]) -> None:
         """Put the running statistics back, drop the gradients, and give back what memory is idle."""

@@ -38,8 +38,6 @@ def why_eager(experiment: Experiment, device: Device) -> str:
         return ""
     if experiment.impl == "reference":
         return "impl is reference: what it calls cannot be recorded"
-    if experiment.training.micro_batch not in (None, "auto"):
-        return "training.micro_batch adds up the parts of a batch on the host"
     optimizer = experiment.optimizer.build()
     if not optimizer.numbers(optimizer.lr, 0):
         return f"{optimizer.name} does not say what it takes from the learning rate (Optimizer.numbers)"
@@ -75,7 +73,7 @@ class GraphStep:
         def work() -> None:
             for _ in range(steps):
                 self._statistics.keep()
-                self._train()
+                self._train(recorded=True)
 
         self._replays[steps] = self.recorder.record(work)
 
@@ -103,17 +101,18 @@ class GraphStep:
 
     def _try(self) -> None:
         try:
-            self._train()
+            self._train(recorded=False)
         except Exception:
             self._statistics.put_back()
             self._model.zero_grad()
             raise
 
-    def _train(self) -> None:
+    def _train(self, recorded: bool) -> None:
         ledger, params = self.ledger, self._model.params
         x, labels = self.batch()
         step, scaling = Step(self._seed, 0, now=ledger.step), self._scaling
-        loss, correct = self._gradients.queued(x, labels, step, scaling.scale if scaling else None)
+        scale = scaling.scale if scaling else None
+        loss, correct = self._gradients.queued(x, labels, step, scale, recorded=recorded)
         ledger.finish(loss, correct, [] if scaling else list(gradients(params).values()))
         if scaling:
             scaling.update(self._optimizer, params, stopped=ledger.skip, lr=0.0, step=0, numbers=ledger.numbers)
@@ -133,8 +132,8 @@ class CapturedStep:
         self.model: Model = build_model(experiment, x.shape[1:], device)
         optimizer = experiment.optimizer.build()
         optimizer.build(self.model.params)
-        whole = Gradients(self.model, experiment.loss.build(), None, lambda text: None)
-        self.step = GraphStep(whole, optimizer, experiment.seed, loss_scale(experiment, device))
+        parts = Gradients(self.model, experiment.loss.build(), experiment.training.micro_batch, lambda text: None)
+        self.step = GraphStep(parts, optimizer, experiment.seed, loss_scale(experiment, device))
         self.step.batch = lambda: (x, labels)
         self.stream, self._steps = self.step.recorder.stream, steps
         self.step.recorder.begin()

@@ -23,6 +23,7 @@ from gpucnn.cuda.plans import Plan, Task
 from gpucnn.errors import DeviceError
 from gpucnn.halves import accumulator, named
 from gpucnn.tuning.cache import Cache, Table, Tuned
+from gpucnn.tuning.choices import Choices
 from gpucnn.tuning.clock import Clock, Timer
 
 MOST_PLANS = 30
@@ -45,8 +46,13 @@ MOST_SETS, SHARE = 16, 0.5
 NUMBERS = 1_000_003
 """How many random numbers there are, which repeat: a prime, so that rows are not alike."""
 
-RESULTS = {"forward": "y", "backward_data": "dx", "backward_weight": "dw"}
-"""The array that a pass writes."""
+RESULTS = {
+    "forward": ("y",),
+    "backward_data": ("dx",),
+    "backward_weight": ("dw",),
+    "both_gradients": ("dx", "dw"),
+}
+"""The arrays that a pass writes."""
 
 
 class WrongResult(Exception):  # noqa: N818 - what a plan has
@@ -62,14 +68,16 @@ class Tuner:
     def tune(self, tasks: Iterable[Task], cache: Cache, *, again: bool = False) -> Table:
         """Return what was measured of each task: before, unless `again`, or now; what is new is cached at once.
 
-        Tasks that are equal are measured once. Raises RunError where the cache cannot be written.
+        Tasks that are equal are measured once. Where a plan computes other tasks, as `apart` does, that is by what was
+        measured of them: they have to come first. Raises RunError where the cache cannot be written.
         """
         distinct, found = list(dict.fromkeys(tasks)), {} if again else cache.read()
         missing = [task for task in distinct if str(task) not in found]
-        for number, task in enumerate(missing, start=1):
-            self._tell(f"{number} of {len(missing)}: {task}")
-            found[str(task)] = self.measure(task)
-            cache.add({str(task): found[str(task)]})
+        with plans.using(Choices(measured=lambda: found)):
+            for number, task in enumerate(missing, start=1):
+                self._tell(f"{number} of {len(missing)}: {task}")
+                found[str(task)] = self.measure(task)
+                cache.add({str(task): found[str(task)]})
         return {str(task): found[str(task)] for task in distinct}
 
     def measure(self, task: Task) -> Tuned:
@@ -88,14 +96,16 @@ class Tuner:
     def _timers(self, task: Task, tried: Sequence[Plan]) -> tuple[dict[Plan, Timer], dict[str, str]]:
         """Return what times each plan that works, the default one first; and why the others do not."""
         sets = self._sets(task)
-        result = sets[0][RESULTS[task.which]]
+        results = [sets[0][name] for name in RESULTS[task.which]]
         timers, failed = {tried[0]: self._timer(task, tried[0], sets)}, {}
-        expected = _widened(result)
+        expected = [_widened(result) for result in results]
         for plan in tried[1:]:
-            result[...] = np.nan  # what a plan leaves as it was, it did not compute
+            for result in results:
+                result[...] = np.nan  # what a plan leaves as it was, it did not compute
             try:
                 timer = self._timer(task, plan, sets)
-                _require_near(task, _widened(result), expected)
+                for result, right in zip(results, expected, strict=True):
+                    _require_near(task, _widened(result), right)
             except Exception as error:  # whatever a kernel or CUDA raises: another plan computes the task
                 failed[str(plan)] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
                 _require_sound(task, plan, timers[tried[0]], failed[str(plan)])
@@ -131,6 +141,7 @@ def shapes(task: Task) -> dict[str, Shape]:
         "forward": {"x": x, "w": w, "b": w[:1], "y": y},
         "backward_data": {"dy": y, "w": w, "dx": x},
         "backward_weight": {"x": x, "dy": y, "dw": w},
+        "both_gradients": {"x": x, "dy": y, "w": w, "dx": x, "dw": w},
     }[task.which]
 
 
@@ -169,7 +180,7 @@ def _require_near(task: Task, result: Array, expected: Array) -> None:
     summed = 2.0**-53 if task.dtype == "float64" else 2.0**-23
     if task.dtype == "float32" and task.numerics == "tf32":
         unit = 2.0**-11
-    terms = max(1.0, task.flops / 2 / max(1, result.size))
+    terms = max(1.0, task.flops / 2 / len(RESULTS[task.which]) / max(1, result.size))
     allowed = 16 * (unit * math.sqrt(terms) + summed * terms)
     beyond = abs(result - expected) - 16 * unit * abs(expected)
     if result.size and not float(beyond.max()) <= allowed:  # a NaN is no number that is less

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles.gather import framed
 
-from gpucnn.augment.base import Augmentation, below
+from gpucnn.augment.base import Augmentation
 from gpucnn.errors import ArgumentError
-from gpucnn.random import Stream
+from gpucnn.random import Stream, below
 
 EXAMPLES = {
     "random_crop": [

@@ -15,6 +15,7 @@ from checks.arrays import assert_near
 from checks.windows import Conv, conv
 from gpucnn import dispatch, ops
 from gpucnn.backend import Device, array_module, to_numpy
+from gpucnn.frames import Draw
 from gpucnn.ops import activation
 from gpucnn.ops.activation import RELU, Function
 from gpucnn.random import Stream
@@ -289,6 +290,10 @@ def gather_calls() -> Iterator[Call]:
         scale, shift = numbers(shape[-1:], shape[-1:])
         given = (images, labels, indices, frames[:, :changes], scale, shift if shifted else None)
         yield Call("gather", f"{shape}, {changes} changes", given, terms=2)
+    streams = [Stream(2**40 + 5, f"{place}.augment", 41) for place in range(3)]
+    crop, cutout = {"top": -2, "left": -4}, {"to_row": 3}
+    draws = Draw(streams[0], 5, 9, frame=crop), Draw(streams[1], rate=0.4), Draw(streams[2], 8, 7, 0, True, cutout)
+    yield Call("draw_frames", "", (1000 * indices, list(draws)))
 
 
 def some_frames(rng: np.random.Generator, count: int, shape: tuple[int, ...]) -> np.ndarray:

@@ -31,7 +31,7 @@ def forced(family: str, **options: int) -> AbstractContextManager[None]:
 
 def inputs(task: Task) -> dict[str, np.ndarray]:
     """Return random arrays that a task reads, always the same."""
-    named = {name: shape for name, shape in shapes(task).items() if name != RESULTS[task.which]}
+    named = {name: shape for name, shape in shapes(task).items() if name not in RESULTS[task.which]}
     seed = zlib.crc32(str(task).encode())
     if task.dtype in HALVES:
         found = HALVES[task.dtype].numbers(seed, *named.values())
@@ -45,12 +45,14 @@ def computed(task: Task, plan: Plan) -> np.ndarray:
     given = inputs(task)
     dtype = next(iter(given.values())).dtype
     result = np.full(_shape(task), np.nan, accumulator(dtype) if _is_widened(task) else dtype)
-    plans.families()[plan.family].run(plan, task, {**given, RESULTS[task.which]: result})
+    (name,) = RESULTS[task.which]
+    plans.families()[plan.family].run(plan, task, {**given, name: result})
     return result
 
 
 def _shape(task: Task) -> tuple[int, ...]:
-    return shapes(task)[RESULTS[task.which]]
+    (name,) = RESULTS[task.which]
+    return shapes(task)[name]
 
 
 def _is_widened(task: Task) -> bool:

@@ -173,7 +173,12 @@ def test_what_keeps_steps_from_being_graphs_is_told(
     config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cupy_stand_in.install(monkeypatch)
-    assert main(["check", str(config), "--device", "cuda", "impl=reference"]) == 0
-    assert "\nno CUDA graph: impl is reference: what it calls cannot be recorded\n" in capsys.readouterr().out
-    assert main(["check", str(config), "--device", "cuda", "impl=reference", "graph=off"]) == 0
+    command, why = ["check", str(config), "--device", "cuda", "impl=reference"], "impl is reference: what it calls"
+    assert main(command) == 0
+    assert f"\nno CUDA graph: {why} cannot be recorded\n" in capsys.readouterr().out
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["no_graph"] == f"{why} cannot be recorded"
+    assert main([*command, "graph=off"]) == 0
     assert "graph" not in capsys.readouterr().out
+    assert main([*command, "graph=off", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["no_graph"] is None

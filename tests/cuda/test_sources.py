@@ -35,7 +35,7 @@ def test_lists_of_arrays_are_read():
 
 
 def test_structures_are_read():
-    assert set(structures()) == {"Window", "Tiling"}
+    assert set(structures()) == {"Window", "Tiling", "Frame"}
     assert structures()["Window"].names[:4] == ("N", "H", "W", "C")
     assert set(structures()["Window"].fields.values()) == {(np.dtype(np.int32), 4 * i) for i in range(18)}
 

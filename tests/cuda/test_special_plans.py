@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
-from cuda.test_plans import task
+from checks.tasks import PASSES, task
 
-from gpucnn.cuda import bands, conv2d_gradients, plans
+from gpucnn.cuda import bands, plans
 from gpucnn.cuda.bands import Sight, Tile
-from gpucnn.cuda.families import band, band_weight, sliding
+from gpucnn.cuda.families import apart, band, band_backward, band_weight, sliding
+from gpucnn.cuda.machine import nominal
 from gpucnn.resources import folder
 
 RESNET20 = ((128, 32, 32, 16), (16, 3, 3, 16)), {"padding": 1}
@@ -73,8 +75,20 @@ def test_what_a_family_cannot_compute_it_has_no_plans_for():
 )
 def test_both_gradients_are_computed_at_once_where_that_is_faster(shapes, found):
     (x_shape, w_shape), window = shapes
-    given = task("backward_data", x_shape, w_shape, **window)
-    assert (conv2d_gradients.chosen(given) is not None) == found
+    given = task("both_gradients", x_shape, w_shape, **window)
+    assert (plans.candidates(given)[0].family == "band_backward") == found
+
+
+def test_both_gradients_are_twice_the_work_and_their_passes_what_it_is_beside():
+    (x_shape, w_shape), window = RESNET20
+    both, data, weight = (task(which, x_shape, w_shape, **window) for which in ("both_gradients", *PASSES[1:]))
+    assert both.flops == data.flops + weight.flops
+    assert both.bytes == data.bytes + 4 * (math.prod(x_shape) + math.prod(w_shape))
+    assert apart.passes(both) == [data, weight]
+    machine = nominal(both.architecture)
+    best = [plans.candidates(one)[0] for one in (data, weight)]
+    alone = [plans.families()[p.family].estimate(one, p, machine) for one, p in zip((data, weight), best, strict=True)]
+    assert apart.estimate(both, apart.plans(both)[0], machine) == sum(alone)
 
 
 def test_bands_fit_into_the_memory_that_kernels_declare(rng):
@@ -83,7 +97,7 @@ def test_bands_fit_into_the_memory_that_kernels_declare(rng):
     for name, threads in (
         ("conv2d_band", band.THREADS),
         ("conv2d_band_weight", band_weight.THREADS),
-        ("conv2d_band_backward", conv2d_gradients.THREADS),
+        ("conv2d_band_backward", band_backward.THREADS),
     ):
         assert re.search(rf"#define \w+_THREADS {threads}\n", (folder("kernels") / f"{name}.cu").read_text())
     for _ in range(100):

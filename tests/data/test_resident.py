@@ -17,6 +17,7 @@ from gpucnn.data.loader import Loader
 from gpucnn.data.normalize import Normalize
 from gpucnn.data.resident import Resident, ResidentLoader, why_streamed
 from gpucnn.errors import ArgumentError, OutOfMemory, ShapeError
+from gpucnn.frames import frames
 
 CPU, COUNT, SHAPE = Device("cpu"), 23, (6, 5, 3)
 
@@ -28,6 +29,21 @@ CHAINS = [
     [HorizontalFlip(), RandomCrop((9, 8), mode="edge"), HorizontalFlip(), Cutout((6, 5)), Cutout(1, fill=255)],
 ]
 RULES = [None, Normalize((0.1, 0.5, 0.4), (0.3, 0.2, 0.7))]
+
+
+class Alternate(Augmentation):
+    """A change that is a frame, and that says no more of how it is drawn: every second image is mirrored."""
+
+    name = "alternate"
+
+    def apply(self, images, indices, stream):
+        return np.where((indices % 2)[:, None, None, None], images[:, :, ::-1], images)
+
+    def frames(self, shape, indices, stream):
+        return frames(len(indices), mirrored=indices % 2)
+
+
+CHAINS.append([RandomCrop(2), Alternate()])
 
 
 class Noise(Augmentation):
@@ -98,16 +114,23 @@ def test_statistics_of_other_channels_are_refused():
         next(ours.batches(0))
 
 
+@pytest.mark.parametrize(("augment", "there"), [(CHAINS[0], False), (CHAINS[2], True), (CHAINS[-1], False)])
+def test_frames_are_drawn_where_the_images_are_if_all_say_how(augment, there):
+    _, ours = loaders(augment=augment)
+    assert {frames is None for _, frames in ours.chosen(0)} == {there}
+
+
 @pytest.fixture
 def cuda(monkeypatch) -> Device:
     cupy_stand_in.install(monkeypatch)
     return Device("cuda")
 
 
-def test_on_a_gpu_all_arrays_are_the_gpus(cuda):
-    host, _ = loaders(augment=CHAINS[2], normalize=RULES[1])
+@pytest.mark.parametrize("augment", [CHAINS[2], CHAINS[-1]], ids=["drawn there", "drawn on the host"])
+def test_on_a_gpu_all_arrays_are_the_gpus(cuda, augment):
+    host, _ = loaders(augment=augment, normalize=RULES[1])
     images = source()
-    settings = {"seed": 3, "shuffle": True, "augment": CHAINS[2], "normalize": RULES[1], "device": cuda}
+    settings = {"seed": 3, "shuffle": True, "augment": augment, "normalize": RULES[1], "device": cuda}
     ours = ResidentLoader(Resident.of(images, cuda), host.indices, 5, **settings)
     for (x, labels), (expected, targets) in zip(ours.batches(1), host.batches(1), strict=True):
         np.testing.assert_array_equal(x.get(), expected, strict=True)

@@ -80,6 +80,12 @@ def test_graphs_give_the_bits_of_steps_one_by_one(tmp_path, precision, on_device
     assert_same(weights(tmp_path / "auto", "auto", *settings), weights(tmp_path / "off", "off", *settings))
 
 
+def test_a_batch_in_parts(tmp_path):
+    """The last part is smaller, and shares of the loss depend on the labels."""
+    settings = [*EVERYTHING, "data.batch_size=64", "training.micro_batch=24"]
+    assert_same(weights(tmp_path / "auto", "auto", *settings), weights(tmp_path / "off", "off", *settings))
+
+
 @pytest.mark.parametrize("short", [0.0, np.inf])
 def test_one_step_or_many_in_a_graph(tmp_path, monkeypatch, short):
     monkeypatch.setattr(queued, "SHORT", short)

@@ -14,6 +14,7 @@ from checks.tasks import PASSES, task
 from gpucnn import dispatch
 from gpucnn.backend import Device
 from gpucnn.cuda import plans
+from gpucnn.cuda.families import apart
 from gpucnn.cuda.machine import architecture
 from gpucnn.cuda.plans import Plan, Task
 from gpucnn.halves import named
@@ -61,17 +62,16 @@ def numbers(gpu: Device, task: Task) -> dict[str, Any]:
     rng = np.random.default_rng()
     found = {}
     for name, shape in shapes(task).items():
-        if name != RESULTS[task.which]:
+        if name not in RESULTS[task.which]:
             host = np.resize(rng.standard_normal(min(1_000_003, math.prod(shape)), np.float32), shape)
             found[name] = gpu.asarray(host, named(task.dtype))
     return found
 
 
-def computed(gpu: Device, task: Task, plan: Plan, given: dict[str, Any]) -> Any:
-    name = RESULTS[task.which]
-    result = gpu.xp.full(shapes(task)[name], np.nan, dtype_of(task, name))
-    plans.families()[plan.family].run(plan, task, {**given, RESULTS[task.which]: result})
-    return result
+def computed(gpu: Device, task: Task, plan: Plan, given: dict[str, Any]) -> list[Any]:
+    found = {name: gpu.xp.full(shapes(task)[name], np.nan, dtype_of(task, name)) for name in RESULTS[task.which]}
+    plans.families()[plan.family].run(plan, task, {**given, **found})
+    return list(found.values())
 
 
 @pytest.mark.parametrize("mode", MODES, ids="-".join)
@@ -86,7 +86,21 @@ def test_every_plan_is_right(name, which, mode, gpu):
     with dispatch.using("reference"):
         right, size = operation(found, wide), operation(found, [abs(array) for array in wide])
     for plan in plans.candidates(found):
-        assert_within(found, plan, computed(gpu, found, plan, given), right, size)
+        assert_within(found, plan, *computed(gpu, found, plan, given), right, size)
+    gpu.release()
+
+
+@pytest.mark.parametrize("mode", MODES[:1] + MODES[3:4], ids="-".join)
+@pytest.mark.parametrize("name", SUITE)
+def test_both_gradients_are_right(name, mode, gpu):
+    found = on(gpu, name, "both_gradients", *mode)
+    given = numbers(gpu, found)
+    for plan in plans.candidates(found):
+        for one, result in zip(apart.passes(found), computed(gpu, found, plan, given), strict=True):
+            wide = [given[name].astype(np.float64) for name in shapes(one) if name in given]
+            with dispatch.using("reference"):
+                right, size = operation(one, wide), operation(one, [abs(array) for array in wide])
+            assert_within(one, plan, result, right, size)
     gpu.release()
 
 
@@ -97,7 +111,7 @@ def test_results_are_the_same_in_every_run_and_with_one_order_of_sums(name, whic
     found = on(gpu, name, which, "float32", "exact")
     given, firsts = numbers(gpu, found), {}  # type: dict[str, Any], dict[int, Any]
     for plan in plans.candidates(found):
-        first, second = (computed(gpu, found, plan, given) for _ in range(2))
+        (first,), (second,) = (computed(gpu, found, plan, given) for _ in range(2))
         assert bool((first == second).all()), f"{plan}: {found}"
         if plan.family in ("plain", "tiled", "depthwise"):
             expected = firsts.setdefault(dict(plan.options).get("pieces", 1), first)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ops import test_frames
 from ops.test_gather import SHAPES, example
 from oracles import gather as oracle
 
@@ -34,6 +35,12 @@ def test_one_of_many_batches():
             given = (images, labels, indices, drawn, scale, shift, number, size)
             for found, wanted in zip(ops.gather(*given), expected, strict=True):
                 np.testing.assert_array_equal(found, wanted, strict=True)
+
+
+@pytest.mark.parametrize(("count", "draws", "seed", "epoch"), [(0, 2, 3, 0), (3, 0, 3, 0), (60, 6, 2**64 - 1, 7)])
+def test_frames_are_drawn_as_by_plain_loops(count, draws, seed, epoch):
+    arguments, expected = test_frames.example(count, draws, seed, epoch)
+    np.testing.assert_array_equal(ops.draw_frames(*arguments), expected, strict=True)
 
 
 def test_no_images():

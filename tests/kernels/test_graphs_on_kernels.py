@@ -16,6 +16,7 @@ from gpucnn import config
 from gpucnn.backend import Device
 from gpucnn.errors import NonFiniteError
 from gpucnn.layers.activation import Tanh
+from gpucnn.layers.dense import Dense
 from gpucnn.random import Step
 from gpucnn.training import queued, scaling
 from gpucnn.training.checkpoint import Checkpoint
@@ -169,14 +170,32 @@ def test_what_keeps_a_step_from_being_recorded_is_told_and_training_goes_on(laun
     assert not launches
 
 
-@pytest.mark.parametrize(
-    ("changes", "why"),
-    [
-        ({"impl": "reference"}, "impl is reference: what it calls cannot be recorded"),
-        ({"training": {"micro_batch": 2}}, "training.micro_batch adds up the parts of a batch on the host"),
-    ],
-)
-def test_settings_that_keep_steps_from_being_recorded_are_told(launches, changes, why):
+def test_a_batch_in_parts(launches, monkeypatch):
+    """Of four images, two and two; what fits is found before a step is recorded.
+
+    Their shares of the loss depend on the labels, which only the device knows. Of three batches, two warm up.
+    """
+    forward = Dense.forward
+
+    def limited(self: Dense, x: Any, *, train: Any = None) -> Any:
+        if len(x) > 2:
+            raise MemoryError(f"no room for {len(x)} images")
+        return forward(self, x, train=train)
+
+    changes = {"data": CONFIG["data"] | {"batch_size": 4, "validation": 8}, "schedule": "constant"}
+    training = {"epochs": 1, "micro_batch": 2}
+    assert why_eager(config.load(CONFIG | changes | {"training": training}), Device.named("cuda")) == ""
+    expected, _ = trained("off", graph="off", training=training, **changes)
+    monkeypatch.setattr(Dense, "forward", limited)
+    found, messages = trained("auto", training=training | {"micro_batch": "auto"}, **changes)
+    np.testing.assert_equal(found, expected)
+    assert len(launches) == 1
+    assert len(messages) == 1
+    assert "no room for 4 images; going on with parts of 2 images" in messages[0]
+
+
+def test_settings_that_keep_steps_from_being_recorded_are_told(launches):
+    changes, why = {"impl": "reference"}, "impl is reference: what it calls cannot be recorded"
     assert why_eager(config.load(CONFIG | changes), Device.named("cuda")) == why
     assert why_eager(config.load(CONFIG | changes | {"graph": "off"}), Device.named("cuda")) == ""
     assert why_eager(config.load(CONFIG | changes), Device("cpu")) == ""

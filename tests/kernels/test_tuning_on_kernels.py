@@ -17,7 +17,7 @@ import gpucnn
 from gpucnn.backend import Device
 from gpucnn.cli import main
 from gpucnn.cuda import plans
-from gpucnn.cuda.families import plain
+from gpucnn.cuda.families import apart, band_backward, plain
 from gpucnn.cuda.plans import Plan
 from gpucnn.profiling import peaks, tuned
 from gpucnn.training import report
@@ -109,6 +109,34 @@ def test_graphs_of_the_stand_in_are_timed_as_those_of_a_gpu_are(config, capsys):
     assert [len(row["plans"]) for row in found] == [1, 3, 1, 1, 3]
     assert all(not row["failed"] and row["plan"] in row["plans"] for row in found)
     assert all(seconds > 0 for row in found for seconds in row["plans"].values())
+
+
+def test_both_gradients_and_what_is_left_of_an_epoch_are_measured(config, monkeypatch, capsys):
+    """At once and apart, after each of them; a run computes them as was faster, of its smaller last batch, too."""
+    monkeypatch.setattr(plans, "families", lambda: {"plain": plain, "apart": apart, "band_backward": band_backward})
+    data = SMALL["data"] | {"dataset": {"synthetic": {"size": 6, "train": 7, "test": 8, "classes": 3}}}
+    model = [SMALL["model"][0], "relu", {"conv2d": {"out_channels": 5, "padding": 1}}, *SMALL["model"][2:]]
+    settings = SMALL | {"data": data, "model": model}
+    Path(config).write_text(json.dumps(settings))
+    clock = FakeClock(lambda plan, turn: 1e-5 if plan == "apart" else 2e-5)
+    monkeypatch.setattr(tuned, "clock", lambda device: clock)
+    title, table, left, kept = told(capsys, "tune", config).rstrip("\n").split("\n\n")
+    assert title.startswith("small on cuda:0: 18 tasks, 18 measured now, in ")
+    times = [float(line.split()[-5]) for line in table.splitlines()[1:-1]]
+    assert sum(times) == 8 * 20 + 10
+    assert table.splitlines()[-1].split()[1] == f"{sum(times) - 2 * 20:.2f}"  # both are what the two of them are
+    assert left == "measured, too: what is left over of an epoch or a batch, 3 images"
+    found = json.loads(told(capsys, "tune", config, "--json"))["passes"]
+    listed = [(row["pass"], row["task"].split("x=")[1][0]) for row in found if row["path"] == "2.conv2d"]
+    passes = ["forward", "backward data", "backward weight", "both gradients"]
+    assert listed == [(name, images) for images in "43" for name in passes]
+    assert not any(row["failed"] for row in found)
+    for which, family in (("default", "band_backward"), ("tuned", "apart")):
+        gpucnn.train(settings | {"plans": which}, run_dir=which, device="cuda", observer=Observer())
+        kept = json.loads((Path(which) / "plans.json").read_text())
+        both = {task.split()[1]: plan.split()[0] for task, plan in kept.items() if task.startswith("both_gradients")}
+        assert both == {"x=4x6x6x4": family, "x=3x6x6x4": family}
+        assert any(task.startswith("backward_data x=4x6x6x4") for task in kept) == (family == "apart")
 
 
 def test_a_config_that_does_not_use_them_is_noted(config, monkeypatch, capsys):

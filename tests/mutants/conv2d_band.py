@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from checks.arrays import numbers
 
 from gpucnn import ops
-from gpucnn.cuda import conv2d_gradients, plans
+from gpucnn.cuda import plans
 from mutants.arrays import CN, CW, CX, CY, TANH
 from mutants.mutant import Mutant, Run, by, on_kernels
 
@@ -25,9 +24,7 @@ def both_gradients() -> list[Any]:
             ops.conv2d_backward_data(GY, GW, GX.shape, padding=1),
             ops.conv2d_backward_weight(GX, GY, GW.shape, padding=1),
         ]
-    with pytest.MonkeyPatch.context() as patch:
-        plan = plans.Plan.read("band_backward rows=5 columns=7 pieces=2")
-        patch.setattr(conv2d_gradients, "chosen", lambda task: plan)
+    with plans.using(lambda task: plans.Plan.read("band_backward rows=5 columns=7 pieces=2")):
         return list(ops.conv2d_gradients(GX, GY, GW, padding=1))
 
 

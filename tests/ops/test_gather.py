@@ -8,7 +8,7 @@ from checks.calls import some_frames
 from oracles import gather as oracle
 
 from gpucnn import ops
-from gpucnn.ops.gather import FIELDS, frames
+from gpucnn.frames import FIELDS, frames
 
 SHAPES = [(1, 1, 1), (5, 4, 3), (3, 7, 2), (1, 9, 1), (11, 1, 5)]
 
