@@ -25,18 +25,15 @@
 // What gradients are multiplied by: exactly 1 / scale, a power of two, where the loss was multiplied by that.
 static __device__ inline Acc factor_of(const float* scale) { return scale ? Acc(1) / Acc(*scale) : Acc(1); }
 
-// A block's weights: each is stored with its copy, where there is one.
-struct Stored {
-  Acc* __restrict__ value;
-  T* __restrict__ copy;
-  __device__ Stored(Acc* const* values, T* const* copies, const Chunk& chunk)
-      : value(values[chunk.array]), copy(copies ? copies[chunk.array] : nullptr) {}
-  __device__ Acc operator[](int i) const { return value[i]; }
-  __device__ void put(int i, Acc w) const {
-    value[i] = w;
-    if (copy) copy[i] = T(w);
-  }
-};
+static __device__ inline T* copy_of(T* const* copies, const Chunk& chunk) {
+  return copies ? copies[chunk.array] : nullptr;
+}
+
+// Stores weight i, and its copy where it has one.
+static __device__ inline void put(Acc* value, T* copy, int i, Acc w) {
+  value[i] = w;
+  if (copy) copy[i] = T(w);
+}
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 sgd_update(Acc* const* __restrict__ values, const Acc* const* __restrict__ grads,
@@ -46,20 +43,21 @@ sgd_update(Acc* const* __restrict__ values, const Acc* const* __restrict__ grads
            T* const* __restrict__ copies /* or null */) {
   if (skip && *skip) return;
   const Chunk chunk(chunks);
-  const Stored weights(values, copies, chunk);
+  Acc* __restrict__ value = values[chunk.array];
+  T* __restrict__ copy = copy_of(copies, chunk);
   const Acc* __restrict__ grad = grads[chunk.array];
   const Acc factor = factor_of(unscale);
   Acc* __restrict__ velocity = velocities ? velocities[chunk.array] : nullptr;
   const Acc rate = chunk.flag ? decay : Acc(0), length = numbers ? *numbers : lr;
   for (int i = chunk.begin + threadIdx.x; i < chunk.end; i += THREADS) {
-    const Acc w = weights[i], g = grad[i] * factor + rate * w;
+    const Acc w = value[i], g = grad[i] * factor + rate * w;
     Acc change = g;
     if (velocity) {  // with momentum
       const Acc v = momentum * velocity[i] + g;
       velocity[i] = v;
       change = nesterov ? g + momentum * v : v;
     }
-    weights.put(i, w - length * change);
+    put(value, copy, i, w - length * change);
   }
 }
 
@@ -72,16 +70,17 @@ adam_update(Acc* const* __restrict__ values, const Acc* const* __restrict__ grad
   if (skip && *skip) return;
   if (numbers) rate = numbers[0], root = numbers[1], keep = numbers[2];
   const Chunk chunk(chunks);
-  const Stored weights(values, copies, chunk);
+  Acc* __restrict__ value = values[chunk.array];
+  T* __restrict__ copy = copy_of(copies, chunk);
   Acc *__restrict__ mean = means[chunk.array], *__restrict__ square = squares[chunk.array];
   const Acc* __restrict__ grad = grads[chunk.array];
   const Acc factor = factor_of(unscale);
   const Acc kept = chunk.flag ? keep : Acc(1), added = chunk.flag ? decay : Acc(0);
   for (int i = chunk.begin + threadIdx.x; i < chunk.end; i += THREADS) {
-    const Acc w = kept * weights[i], g = grad[i] * factor + added * w;
+    const Acc w = kept * value[i], g = grad[i] * factor + added * w;
     const Acc m = beta1 * mean[i] + rest1 * g, s = beta2 * square[i] + rest2 * g * g;
     mean[i] = m, square[i] = s;
-    weights.put(i, w - rate * m / (sqrt(s) / root + eps));
+    put(value, copy, i, w - rate * m / (sqrt(s) / root + eps));
   }
 }
 
@@ -92,14 +91,15 @@ adagrad_update(Acc* const* __restrict__ values, const Acc* const* __restrict__ g
                const float* __restrict__ unscale /* or null */, T* const* __restrict__ copies /* or null */) {
   if (skip && *skip) return;
   const Chunk chunk(chunks);
-  const Stored weights(values, copies, chunk);
+  Acc* __restrict__ value = values[chunk.array];
+  T* __restrict__ copy = copy_of(copies, chunk);
   Acc* __restrict__ square = squares[chunk.array];
   const Acc* __restrict__ grad = grads[chunk.array];
   const Acc factor = factor_of(unscale);
   const Acc added = chunk.flag ? decay : Acc(0), length = numbers ? *numbers : lr;
   for (int i = chunk.begin + threadIdx.x; i < chunk.end; i += THREADS) {
-    const Acc w = weights[i], g = grad[i] * factor + added * w, s = square[i] + g * g;
+    const Acc w = value[i], g = grad[i] * factor + added * w, s = square[i] + g * g;
     square[i] = s;
-    weights.put(i, w - length * g / (sqrt(s) + eps));
+    put(value, copy, i, w - length * g / (sqrt(s) + eps));
   }
 }
