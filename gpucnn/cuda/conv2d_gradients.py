@@ -42,10 +42,14 @@ def chosen(data: Task) -> Plan | None:
     plan, machine = best(data), nominal(data.architecture)
     if plan is None:
         return None
+    return plan if estimate(data, plan, machine) < apart(data, machine) else None
+
+
+def apart(data: Task, machine: Machine) -> float:
+    """Return about how many seconds both gradients take by the plans that are chosen for each."""
     tasks = (data, data._replace(which="backward_weight"))
-    apart = [(task, plans.chosen(task)) for task in tasks]
-    alone = sum(plans.families()[each.family].estimate(task, each, machine) for task, each in apart)
-    return plan if estimate(data, plan, machine) < alone else None
+    each = [(task, plans.chosen(task)) for task in tasks]
+    return sum(plans.families()[plan.family].estimate(task, plan, machine) for task, plan in each)
 
 
 def best(data: Task) -> Plan | None:

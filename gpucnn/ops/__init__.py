@@ -55,6 +55,7 @@ from gpucnn.ops.conv2d_gradients import conv2d_gradients
 from gpucnn.ops.cross_entropy import cross_entropy, cross_entropy_backward, cross_entropy_gradient
 from gpucnn.ops.dense import dense, dense_backward_bias, dense_backward_data, dense_backward_weight
 from gpucnn.ops.dense_activation import dense_activation
+from gpucnn.ops.dense_gradients import dense_gradients
 from gpucnn.ops.dropout import dropout, dropout_backward
 from gpucnn.ops.finite import count_nonfinite
 from gpucnn.ops.gather import gather
@@ -108,6 +109,7 @@ __all__ = [
     "dense_backward_bias",
     "dense_backward_data",
     "dense_backward_weight",
+    "dense_gradients",
     "dropout",
     "dropout_backward",
     "elu",

@@ -12,6 +12,7 @@ from checks.examples import STEP
 from cushim import cupy_stand_in
 
 from gpucnn.backend import Device
+from gpucnn.cuda import dense_gradients
 from gpucnn.layers.activation import Gelu, Relu, Tanh
 from gpucnn.layers.base import Layer
 from gpucnn.layers.batch_norm import BatchNorm
@@ -94,6 +95,18 @@ def test_gradients_are_those_of_finite_differences(cuda):
     assert float((found["dx"] * direction).sum()) == pytest.approx(slope, rel=1e-6)
 
 
+def test_a_dense_layers_gradients_are_one_launch(cuda):
+    """And what is behind the activation; the first layer's, whose input has none, are not."""
+    (x,) = numbers(8, (3, *SHAPE), dtype=np.float32)
+    device = Device.named("cuda")
+    model = Model(NETWORKS["dense layers"](), SHAPE, device=device)
+    y, saved = model.layers.forward(device.asarray(x), train=STEP)
+    with named() as names:
+        model.layers.backward_params(y, saved)
+    assert names[:2] == ["dense_backward"] * 2
+    assert "dense_backward" not in names[2:]
+
+
 STATISTICS = ["batch_norm_part_statistics", "batch_norm_merge_statistics", "batch_norm_train"]
 SUMS = ["batch_norm_part_sums", "batch_norm_add_sums", "batch_norm_backward"]
 PRODUCTS = ["conv2d_backward_weight", "add_parts", "conv2d_backward_data"]
@@ -115,8 +128,9 @@ def test_a_block_launches_these_kernels_and_no_others(cuda):
     assert sorted(launches[1]) == sorted(launches[0] + apart_too)
 
 
-def test_gradients_of_all_layers_are_summed_by_one_launch(cuda):
+def test_gradients_of_all_layers_are_summed_by_one_launch(cuda, monkeypatch):
     """To the same bits; where gradients are added to, at once."""
+    monkeypatch.setattr(dense_gradients, "IMAGES", 2)  # of a part
     (x,) = numbers(8, (3, *SHAPE), dtype=np.float32)
     device, found = Device.named("cuda"), []
     for times, whole in ((1, True), (1, False), (2, True)):
