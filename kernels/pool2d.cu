@@ -2,6 +2,7 @@
 //
 //   maximum          y[n,p,q,c] = max over r,s of  x[n,h,w,c]           h = p*stride + r - top, w likewise, with left
 //                index[n,p,q,c] = r*S + s of the first maximum; R*S, and y = NaN, where the window has a NaN
+//   with a relu behind it: y = 0 and index = R*S where the maximum is not positive; the gradient is that of both then
 //   its gradient    dx[n,h,w,c] = sum of the dy[n,p,q,c] whose window chose (h, w)
 //   sum, mean        y[n,p,q,c] = weight * sum over r,s of  x[n,h,w,c]
 //   its gradient    dx[n,h,w,c] = sum over the windows that (h, w) lies in of  weight * dy[n,p,q,c]
@@ -16,7 +17,8 @@
 #include "window.cuh"
 
 template <class Index>
-static __device__ void max_forward(const T* __restrict__ x, T* __restrict__ y, Index* __restrict__ index, Window g) {
+static __device__ void max_forward(const T* __restrict__ x, T* __restrict__ y, Index* __restrict__ index, Window g,
+                                   int relu) {
   const int i = element();
   if (i >= g.N * g.P * g.Q * g.C) return;
   const Place out(i, g.P, g.Q, g.C);
@@ -27,6 +29,7 @@ static __device__ void max_forward(const T* __restrict__ x, T* __restrict__ y, I
     if (v > best || chosen < 0) best = v, chosen = tap;
     if (v != v) best = v, chosen = g.R * g.S;  // from here on no comparison is true: NaN stays
   });
+  if (relu && !(best > 0)) best = best < 0 ? Acc(0) : best, chosen = g.R * g.S;
   y[i] = T(best), index[i] = Index(chosen);
 }
 
@@ -45,13 +48,13 @@ static __device__ void max_backward(const T* __restrict__ dy, const Index* __res
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-max_pool2d_forward_byte(const T* __restrict__ x, T* __restrict__ y, uint8* __restrict__ index, Window g) {
-  max_forward(x, y, index, g);
+max_pool2d_forward_byte(const T* __restrict__ x, T* __restrict__ y, uint8* __restrict__ index, Window g, int relu) {
+  max_forward(x, y, index, g, relu);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-max_pool2d_forward_int(const T* __restrict__ x, T* __restrict__ y, int* __restrict__ index, Window g) {
-  max_forward(x, y, index, g);
+max_pool2d_forward_int(const T* __restrict__ x, T* __restrict__ y, int* __restrict__ index, Window g, int relu) {
+  max_forward(x, y, index, g, relu);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)

@@ -125,6 +125,10 @@ class Layer(Registered, ABC, kind="layer", package="gpucnn.layers"):
         self.state: dict[str, Array] = {}
         self.input_shape: Shape = ()
 
+    def ends_with(self, activation: str) -> bool:
+        """Return whether `forward` takes the activation of this name, if it follows."""
+        return bool(self.ending)
+
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape of one output image for one input image; raises ShapeError where it does not fit."""
         return shape

@@ -130,7 +130,8 @@ def _fused(layers: Sequence[Layer]) -> list[Layer | Ended]:
     """Return layers, each that may end with the activation after it with that as one."""
     found: list[Layer | Ended] = []
     for layer in layers:
-        if isinstance(layer, Activation) and found and isinstance(before := found[-1], Layer) and before.ending:
+        before = found[-1] if found else None
+        if isinstance(layer, Activation) and isinstance(before, Layer) and before.ends_with(layer.name):
             found[-1] = Ended(before, layer)
         else:
             found.append(layer)

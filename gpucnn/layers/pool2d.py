@@ -9,6 +9,7 @@ from gpucnn.arguments import Padding, Pair
 from gpucnn.backend import Array, Shape
 from gpucnn.layers.base import Layer
 from gpucnn.layers.shapes import require_image, shapes_that_fit
+from gpucnn.ops.activation import Function
 from gpucnn.ops.window import pair
 from gpucnn.random import Step
 
@@ -43,12 +44,19 @@ class MaxPool2d(_Pool2d, name="max_pool2d"):
     never the maximum.
     """
 
+    ending = "max_pool2d_relu.max_pool2d_relu"
+
     def __init__(self, kernel_size: Pair = 2, stride: Pair | None = None, padding: Padding = 0) -> None:
         super().__init__(kernel_size, stride, padding)
 
-    def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
-        """Return y; backward needs where the maxima stood."""
-        y, index = ops.max_pool2d(x, self.kernel_size, **self._window)
+    def ends_with(self, activation: str) -> bool:
+        """Return whether it is relu: that has no gradient where y = 0, and the index of a maximum can say so."""
+        return activation == "relu"
+
+    def forward(self, x: Array, *, train: Step | None = None, function: Function | None = None) -> tuple[Array, Any]:
+        """Return y, or relu(y); backward needs where the maxima stood."""
+        pool = ops.max_pool2d if function is None else ops.max_pool2d_relu
+        y, index = pool(x, self.kernel_size, **self._window)
         return y, (index, x.shape)
 
     def backward(self, dy: Array, saved: Any) -> Array:

@@ -59,6 +59,7 @@ from gpucnn.ops.dense_gradients import dense_gradients
 from gpucnn.ops.dropout import dropout, dropout_backward
 from gpucnn.ops.finite import count_nonfinite
 from gpucnn.ops.gather import gather
+from gpucnn.ops.max_pool2d_relu import max_pool2d_relu
 from gpucnn.ops.mse import mse, mse_backward
 from gpucnn.ops.pool2d import (
     avg_pool2d,
@@ -125,6 +126,7 @@ __all__ = [
     "log_softmax_backward",
     "max_pool2d",
     "max_pool2d_backward",
+    "max_pool2d_relu",
     "mse",
     "mse_backward",
     "pool2d_output_shape",

@@ -186,6 +186,7 @@ def pool_calls() -> Iterator[Call]:
         tied = np.random.default_rng(3).integers(-2, 3, shape).astype(np.float64)
         index = ops.max_pool2d(tied, kernel, **options)[1]
         yield Call("max_pool2d", label, (tied, kernel), options)
+        yield Call("max_pool2d_relu", label, (tied, kernel), options)
         yield Call("max_pool2d_backward", label, (dy, index, shape, kernel), options)
         for name, more in [("sum", {}), ("avg", {}), ("avg", {"count_include_pad": False})]:
             of = {**options, **more}

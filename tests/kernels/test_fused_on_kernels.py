@@ -12,7 +12,7 @@ from checks.examples import STEP
 from cushim import cupy_stand_in
 
 from gpucnn.backend import Device
-from gpucnn.cuda import dense_gradients
+from gpucnn.cuda import conv2d_gradients, dense_gradients
 from gpucnn.layers.activation import Gelu, Relu, Tanh
 from gpucnn.layers.base import Layer
 from gpucnn.layers.batch_norm import BatchNorm
@@ -146,6 +146,17 @@ def test_gradients_of_all_layers_are_summed_by_one_launch(cuda, monkeypatch):
     for one, other, double in zip(together, one_by_one, twice, strict=True):
         np.testing.assert_array_equal(one, other)
         np.testing.assert_array_equal(double, 2 * one)
+
+
+def test_sums_of_a_convolution_whose_gradients_are_computed_at_once_wait_too(cuda, monkeypatch):
+    monkeypatch.setattr(conv2d_gradients, "chosen", conv2d_gradients.best)
+    device = Device.named("cuda")
+    model = Model([Conv2d(4, 3), Conv2d(4, 3)], SHAPE, device=device)
+    y, saved = model.forward(device.asarray(numbers(8, (3, *SHAPE), dtype=np.float32)[0]), train=STEP)
+    with named() as names:
+        model.backward(y, saved)
+    assert names.count("band_backward") == names.count("add_all_parts") == 1
+    assert "add_parts" not in names
 
 
 def test_a_block_is_evaluated_by_its_convolutions(cuda):

@@ -48,7 +48,7 @@ def test_kernels_and_launches_are_told(cuda: Any, monkeypatch: pytest.MonkeyPatc
             assert (row.work.flops, row.work.bytes) == (expected[row.part].flops, expected[row.part].bytes)
     assert found.on_gpu
     assert all(row.host and row.host > 0 for row in found.rows if row.part.what != ELSEWHERE)
-    assert {row.part.path for row in found.rows if row.part.what == ELSEWHERE} == {"4.residual.layers.1.gelu"}
+    assert {row.part.path for row in found.rows if row.part.what == ELSEWHERE} == {"2.relu", "4.residual.layers.1.gelu"}
     assert found.step == found.plain
     assert "The parts keep the GPU busy for " in as_text(found)
 

@@ -9,7 +9,7 @@ from checks.examples import STEP
 
 from gpucnn.cpu import compiled
 from gpucnn.dispatch import recorded
-from gpucnn.layers.activation import Relu
+from gpucnn.layers.activation import Relu, Tanh
 from gpucnn.layers.batch_norm import BatchNorm
 from gpucnn.layers.conv2d import Conv2d
 from gpucnn.layers.fused import ConvNorm, Ended, apart
@@ -69,7 +69,8 @@ def test_on_other_arrays_and_by_the_reference_each_is_dispatched():
     [
         ([BatchNorm(), Relu()], [True]),
         ([Relu(), BatchNorm(), Relu(), Relu()], [False, True, False]),
-        ([BatchNorm(), Relu(), MaxPool2d()], [False, False, False]),  # pooling is computed between them
+        ([BatchNorm(), Relu(), MaxPool2d()], [False, True]),  # pooling is computed first
+        ([MaxPool2d(), Tanh()], [False, False]),  # whose gradient no index can tell
         ([BatchNorm(), Sequential([Relu()])], [False, False]),
     ],
 )
