@@ -14,22 +14,22 @@ TEMPORARY = ".tmp"
 """How the name of a file under way ends; one that a killed process left behind may be deleted."""
 
 
-def write_atomically(path: Path, data: bytes, error: type[GpucnnError] = RunError) -> None:
-    """Write `data` to `path`: after a crash at any moment, and on a full disk, the old file or the new one is whole.
+def write_atomically(path: Path, *data: bytes | memoryview, error: type[GpucnnError] = RunError) -> None:
+    """Write `data`, in pieces, to `path`: the old file or the new one is whole after a crash at any moment.
 
-    Raises `error`, with the system's reason, where it cannot be written; the file that was there stays.
+    So it is on a full disk. Raises `error`, with the system's reason, where it cannot be written.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
     try:
         with beside.open("wb") as file:
-            file.write(data)
+            file.writelines(data)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
         sync_folder(path.parent)
     except OSError as reason:
         raise error(
-            f"cannot write {path} ({len(data):,} bytes): {reason.strerror or reason}; "
+            f"cannot write {path} ({sum(map(len, data)):,} bytes): {reason.strerror or reason}; "
             "what was there before is unchanged: make room or choose another folder"
         ) from None
     finally:

@@ -28,6 +28,7 @@
 //
 // Versions: this file.
 #include "activation.cuh"
+#include "normalised.cuh"
 #include "spread.cuh"
 
 template <int N>
@@ -64,8 +65,6 @@ struct Sums {  // over some rows of N channels: of g, and of g times the deviati
     for (int i = 0; i < N; ++i) g[i] += other.g[i], product[i] += other.product[i];
   }
 };
-
-static __device__ inline Acc normalised(Acc x, Acc mean, Acc scale, Acc beta) { return fma(x - mean, scale, beta); }
 
 template <int N>
 struct Channels {  // what N channels are normalised with

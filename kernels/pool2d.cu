@@ -2,7 +2,7 @@
 //
 //   maximum          y[n,p,q,c] = max over r,s of  x[n,h,w,c]           h = p*stride + r - top, w likewise, with left
 //                index[n,p,q,c] = r*S + s of the first maximum; R*S, and y = NaN, where the window has a NaN
-//   with a relu behind it: y = 0 and index = R*S where the maximum is not positive; the gradient is that of both then
+//                relu of that, where it is asked for: y = max(y, 0), and R*S where nothing in the window is positive
 //   its gradient    dx[n,h,w,c] = sum of the dy[n,p,q,c] whose window chose (h, w)
 //   sum, mean        y[n,p,q,c] = weight * sum over r,s of  x[n,h,w,c]
 //   its gradient    dx[n,h,w,c] = sum over the windows that (h, w) lies in of  weight * dy[n,p,q,c]
@@ -14,7 +14,7 @@
 // in several windows come from the cache again.
 //
 // Versions: this file, plain.
-#include "window.cuh"
+#include "maximum.cuh"
 
 template <class Index>
 static __device__ void max_forward(const T* __restrict__ x, T* __restrict__ y, Index* __restrict__ index, Window g,
@@ -22,15 +22,8 @@ static __device__ void max_forward(const T* __restrict__ x, T* __restrict__ y, I
   const int i = element();
   if (i >= g.N * g.P * g.Q * g.C) return;
   const Place out(i, g.P, g.Q, g.C);
-  Acc best = -infinity();
-  int chosen = -1;
-  visit_inputs(g, out, [&](int pixel, int tap) {
-    const Acc v = x[pixel * g.C + out.channel];
-    if (v > best || chosen < 0) best = v, chosen = tap;
-    if (v != v) best = v, chosen = g.R * g.S;  // from here on no comparison is true: NaN stays
-  });
-  if (relu && !(best > 0)) best = best < 0 ? Acc(0) : best, chosen = g.R * g.S;
-  y[i] = T(best), index[i] = Index(chosen);
+  const Maximum best = maximum(g, out, relu, [&](int pixel) { return Acc(x[pixel * g.C + out.channel]); });
+  y[i] = T(best.value), index[i] = Index(best.tap);
 }
 
 template <class Index>

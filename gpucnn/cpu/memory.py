@@ -8,6 +8,7 @@ bytes, a cache line, where vector instructions and OpenBLAS' kernels for small m
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections import defaultdict
@@ -97,6 +98,7 @@ class Pool:
         return memory, address + -address % ALIGNMENT, False
 
 
+@functools.cache
 def size_class(size: int) -> int:
     """Return size, rounded up so that it has no more than three significant binary digits after the first.
 

@@ -22,11 +22,11 @@ FEWEST_CHANNELS = 32
 """With fewer, the runs of numbers that compiled loops meet in gradients of 2x2 windows are too short."""
 
 
-def max_pool2d(x: Array, window: Window) -> tuple[Array, Array]:
-    """Return y (N, P, Q, C) and the index (N, P, Q, C) of the first maximum."""
+def max_pool2d(x: Array, window: Window, relu: bool) -> tuple[Array, Array]:
+    """Return y (N, P, Q, C) and the index (N, P, Q, C) of the first maximum, or relu of that."""
     require_float32(x)
     if loops := module("pool2d"):
-        found: tuple[Array, Array] = loops.max_pool2d(x, window)
+        found: tuple[Array, Array] = loops.max_pool2d(x, window, relu)
         return found
     _require_pairs(window)
     x, (p, q), c = contiguous(x), window.output, x.shape[3]
@@ -43,7 +43,11 @@ def max_pool2d(x: Array, window: Window) -> tuple[Array, Array]:
         lower = np.greater(bottom, top, out=empty(top.shape, np.bool_))
         best = np.maximum(top, bottom, out=y[blocks[i]])
         _choose(second.view(np.uint8), lower.view(np.uint8), index[blocks[i]])
-        nowhere = np.not_equal(best, best, out=lower)
+        if relu:
+            np.maximum(best, np.float32(0), out=best)
+            nowhere = np.logical_not(np.greater(best, np.float32(0), out=lower), out=lower)
+        else:
+            nowhere = np.not_equal(best, best, out=lower)
         if nowhere.any():
             index[blocks[i]][nowhere] = 4
 

@@ -98,8 +98,7 @@ def gradients(
     launch(
         "batch_norm_part_sums", (strips(x, end), pieces), dy=dy, x=x, y=y, g=g, **channels, **parts, **sizes(x), **end
     )
-    grads: dict[str, Any] = {name: xp.empty(gamma.shape, gamma.dtype) for name in ("dgamma", "dbeta")}
-    launch("batch_norm_add_sums", _columns(gamma), inverse=inverse, C=len(gamma), pieces=pieces, **parts, **grads)
+    grads = added(parts, inverse)
     if g is not None:
         dy, end = g, IDENTITY
     dx = xp.empty(dy.shape, dy.dtype)
@@ -107,6 +106,14 @@ def gradients(
     return dx, grads["dgamma"], grads["dbeta"], dy
 
 
-def _columns(gamma: Array) -> tuple[int]:
+def added(parts: dict[str, Any], inverse: Array) -> dict[str, Any]:
+    """Return dgamma and dbeta, given the parts (pieces, C) of `sums` of g and of its `products` with deviations."""
+    names, pieces = ("dgamma", "dbeta"), len(parts["sums"])
+    grads: dict[str, Any] = {name: array_module(inverse).empty(inverse.shape, inverse.dtype) for name in names}
+    launch("batch_norm_add_sums", _columns(inverse), inverse=inverse, C=len(inverse), pieces=pieces, **parts, **grads)
+    return grads
+
+
+def _columns(of_channels: Array) -> tuple[int]:
     """Return the grid in which parts are put together: 8 channels a block."""
-    return (-(-gamma.size // 8),)
+    return (-(-of_channels.size // 8),)

@@ -19,11 +19,8 @@ Weight = Literal["sum", "mean", "mean_inside"]
 _WEIGHTS = ("sum", "mean", "mean_inside")  # as the enumeration Weight of pool2d.cu
 
 
-def max_pool2d(x: Array, window: Window, relu: bool = False) -> tuple[Array, Array]:
-    """Return y (N, P, Q, C) and the index of each maximum in its window, uint8 where R*S < 256, else int32.
-
-    relu: whether it follows, see `gpucnn.ops.max_pool2d_relu`.
-    """
+def max_pool2d(x: Array, window: Window, relu: bool) -> tuple[Array, Array]:
+    """Return y (N, P, Q, C), or relu of it, and the index of each maximum, uint8 where R*S < 256, else int32."""
     xp, shape = array_module(x), (len(x), *window.output, x.shape[3])
     y: Array = xp.empty(shape, x.dtype)
     index: Array = xp.empty(shape, np.uint8 if window.kernel[0] * window.kernel[1] < 256 else np.int32)

@@ -125,10 +125,6 @@ class Layer(Registered, ABC, kind="layer", package="gpucnn.layers"):
         self.state: dict[str, Array] = {}
         self.input_shape: Shape = ()
 
-    def ends_with(self, activation: str) -> bool:
-        """Return whether `forward` takes the activation of this name, if it follows."""
-        return bool(self.ending)
-
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape of one output image for one input image; raises ShapeError where it does not fit."""
         return shape
@@ -148,6 +144,10 @@ class Layer(Registered, ABC, kind="layer", package="gpucnn.layers"):
     def backward_params(self, dy: Array, saved: Any) -> None:
         """Add to the gradients of the parameters, and compute no dx: all that a network wants of its first layer."""
         self.backward(dy, saved)
+
+    def ends_with(self, activation: str) -> bool:
+        """Return whether `forward` may take this activation."""
+        return bool(self.ending)
 
     def flops(self, shape: Shape) -> int:
         """Return the floating-point operations of one image's forward pass, those of layers inside not counted.

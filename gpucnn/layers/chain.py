@@ -116,8 +116,7 @@ def _in_order_of_computing(layers: Sequence[Layer]) -> list[Layer]:
     """Return layers in the order that they are computed in: the config's, but max_pool2d before the relu it follows.
 
     relu never decreases, so that the largest relu(x) is relu of the largest x; and gradients are the same, as they go
-    to the same element where the maximum is positive and are zero elsewhere. After pooling, relu has a fraction of the
-    elements to look at.
+    to the same element where the maximum is positive and are zero elsewhere. Then max_pool2d can do both.
     """
     order = list(layers)
     for i, (first, second) in enumerate(pairwise(layers)):

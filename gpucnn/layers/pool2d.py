@@ -44,19 +44,18 @@ class MaxPool2d(_Pool2d, name="max_pool2d"):
     never the maximum.
     """
 
-    ending = "max_pool2d_relu.max_pool2d_relu"
+    ending = "pool2d.max_pool2d"
 
     def __init__(self, kernel_size: Pair = 2, stride: Pair | None = None, padding: Padding = 0) -> None:
         super().__init__(kernel_size, stride, padding)
 
     def ends_with(self, activation: str) -> bool:
-        """Return whether it is relu: that has no gradient where y = 0, and the index of a maximum can say so."""
+        """Return whether it is the relu: no gradient goes through where it is 0, and none is changed elsewhere."""
         return activation == "relu"
 
     def forward(self, x: Array, *, train: Step | None = None, function: Function | None = None) -> tuple[Array, Any]:
-        """Return y, or relu(y); backward needs where the maxima stood."""
-        pool = ops.max_pool2d if function is None else ops.max_pool2d_relu
-        y, index = pool(x, self.kernel_size, **self._window)
+        """Return y, or relu(y) where a function is given; backward needs where the maxima stood."""
+        y, index = ops.max_pool2d(x, self.kernel_size, **self._window, relu=function is not None)
         return y, (index, x.shape)
 
     def backward(self, dy: Array, saved: Any) -> Array:

@@ -40,6 +40,7 @@ from gpucnn.ops.batch_norm_activation import (
     batch_norm_activation_eval,
     batch_norm_activation_train,
 )
+from gpucnn.ops.batch_norm_max_pool2d import batch_norm_max_pool2d_backward, batch_norm_max_pool2d_train
 from gpucnn.ops.bias_activation import bias_activation_backward
 from gpucnn.ops.binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_backward
 from gpucnn.ops.conv2d import (
@@ -59,7 +60,6 @@ from gpucnn.ops.dense_gradients import dense_gradients
 from gpucnn.ops.dropout import dropout, dropout_backward
 from gpucnn.ops.finite import count_nonfinite
 from gpucnn.ops.gather import gather
-from gpucnn.ops.max_pool2d_relu import max_pool2d_relu
 from gpucnn.ops.mse import mse, mse_backward
 from gpucnn.ops.pool2d import (
     avg_pool2d,
@@ -88,6 +88,8 @@ __all__ = [
     "batch_norm_activation_train",
     "batch_norm_backward",
     "batch_norm_eval",
+    "batch_norm_max_pool2d_backward",
+    "batch_norm_max_pool2d_train",
     "batch_norm_train",
     "bias_activation_backward",
     "binary_cross_entropy",
@@ -126,7 +128,6 @@ __all__ = [
     "log_softmax_backward",
     "max_pool2d",
     "max_pool2d_backward",
-    "max_pool2d_relu",
     "mse",
     "mse_backward",
     "pool2d_output_shape",

@@ -27,24 +27,30 @@ Weight = Literal["sum", "mean", "mean_inside"]
 
 
 def max_pool2d(
-    x: Array, kernel_size: PairLike, *, stride: PairLike | None = None, padding: PaddingLike = 0
+    x: Array, kernel_size: PairLike, *, stride: PairLike | None = None, padding: PaddingLike = 0, relu: bool = False
 ) -> tuple[Array, Array]:
     """Return the maximum of each window, y (N, P, Q, C), and where in its window it stood, index (N, P, Q, C).
 
     index: r*S + s of the first maximum; uint8 where R*S < 256, else int32. Padding never is the maximum. A window with
     a NaN gives NaN, with an index of R*S: its gradient goes nowhere.
 
+    relu: return max(y, 0), which is the maximum of relu(x) as well; and R*S for windows without a positive number, so
+    that `max_pool2d_backward` goes back through both.
+
     >>> x = np.array([[1.0, 7.0], [7.0, 2.0]]).reshape(1, 2, 2, 1)
     >>> y, index = max_pool2d(x, 2)
     >>> y.item(), index.item()
     (7.0, 1)
+    >>> y, index = max_pool2d(-x, 2, relu=True)
+    >>> y.item(), index.item()
+    (0.0, 4)
     """
     check_images(x=x)
-    return _max_pool2d(x, pool_window(x.shape, kernel_size, stride, padding))
+    return _max_pool2d(x, pool_window(x.shape, kernel_size, stride, padding), relu)
 
 
 @operation
-def _max_pool2d(x: Array, window: Window) -> tuple[Array, Array]:
+def _max_pool2d(x: Array, window: Window, relu: bool) -> tuple[Array, Array]:
     xp, padded, taps = array_module(x), pad(x, window.pads, -np.inf), window.kernel[0] * window.kernel[1]
     y: Array = xp.empty((len(x), *window.output, x.shape[3]), x.dtype)
     for r, s, view in window.taps(padded):
@@ -60,6 +66,9 @@ def _max_pool2d(x: Array, window: Window) -> tuple[Array, Array]:
     for r, s, view in window.taps(unequal):
         vote = (view == y).view(xp.uint8).astype(index_type, copy=False)
         xp.maximum(votes, vote * index_type(taps - r * window.kernel[1] - s), out=votes)
+    if relu:
+        xp.maximum(y, x.dtype.type(0), out=y)
+        votes[~(y > 0)] = 0
     return y, index_type(taps) - votes
 
 

@@ -86,18 +86,22 @@ class Checkpoint:
 
     def write(self, path: Path) -> None:
         """Write the checkpoint to `path`, whole or not at all; raises CheckpointError, as on a full disk."""
-        write_atomically(path, self.encode(), CheckpointError)
+        write_atomically(path, *self.encode(), error=CheckpointError)
 
-    def encode(self) -> bytes:
-        """Return the checkpoint as the bytes of its file."""
-        tensors = {f"model.{key}": np.asarray(array, order="C") for key, array in self.weights.items()}
-        tensors |= {f"optimizer.{key}": np.asarray(array, order="C") for key, array in self.optimizer.items()}
-        tensors |= {f"scaling.{key}": np.asarray(array, order="C") for key, array in self.scaling.items()}
+    def encode(self) -> list[bytes | memoryview]:
+        """Return the checkpoint as the pieces of its file: what comes before the tensors, and the tensors themselves.
+
+        The tensors are not copied: a network may fill much of the memory.
+        """
+        groups = {"model": self.weights, "optimizer": self.optimizer, "scaling": self.scaling}
+        named = ((f"{kind}.{key}", np.asarray(x, order="C")) for kind, xs in groups.items() for key, x in xs.items())
+        tensors = dict(sorted(named, key=lambda one: -one[1].itemsize))  # each begins where its kind may
         rest = {key: getattr(self, key) for key in _REST} | {"progress": dataclasses.asdict(self.progress)}
         metadata = {key: json.dumps(value) for key, value in rest.items()}
-        metadata |= {"format": FORMAT, "version": VERSION, "sha256": _NO_DIGEST}
-        data = safetensors.numpy.save(tensors, metadata)
-        return data.replace(f'"sha256":"{_NO_DIGEST}"'.encode(), f'"sha256":"{_sha256(data)}"'.encode(), 1)
+        header = _header(tensors, metadata | {"format": FORMAT, "version": VERSION, "sha256": _NO_DIGEST})
+        data = [array.reshape(-1).view(np.uint8).data for array in tensors.values()]
+        digest = _sha256(header, *data)
+        return [header.replace(f'"sha256":"{_NO_DIGEST}"'.encode(), f'"sha256":"{digest}"'.encode(), 1), *data]
 
     @staticmethod
     def read(path: Path) -> Checkpoint:
@@ -119,6 +123,27 @@ class Checkpoint:
 _REST = [f.name for f in dataclasses.fields(Checkpoint) if f.name not in ("weights", "optimizer", "scaling")]
 _LATER = ("plans",)
 """Fields that checkpoints have not had from the beginning."""
+_DTYPES = {
+    "float16": "F16", "float32": "F32", "float64": "F64", "bfloat16": "BF16", "bool": "BOOL",
+    "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64",
+    "uint8": "U8", "uint16": "U16", "uint32": "U32", "uint64": "U64",
+}  # fmt: skip
+"""The names of dtypes in a safetensors file."""
+
+
+def _header(tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
+    """Return what a safetensors file of these tensors, in this order, begins with.
+
+    The library's own `save` copies all tensors twice to say the same.
+    """
+    entries: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name, array in tensors.items():
+        start, end = end, end + array.nbytes
+        entries[name] = {"dtype": _DTYPES[array.dtype.name], "shape": array.shape, "data_offsets": [start, end]}
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # so that tensors begin at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text
 
 
 def _decode(data: bytes) -> Checkpoint:
@@ -127,7 +152,7 @@ def _decode(data: bytes) -> Checkpoint:
     if found is None or metadata.get("sha256") != found[1].decode():
         raise CheckpointError("not whole: expected a sha256 digest in its metadata, found none")
     start, end = found.span(1)
-    actual = _sha256(data[:start] + _NO_DIGEST.encode() + data[end:])
+    actual = _sha256(data[:start], _NO_DIGEST.encode(), memoryview(data)[end:])
     if actual != metadata["sha256"]:
         raise CheckpointError(f"damaged: expected sha256 {metadata['sha256']}, found {actual}")
     try:
@@ -173,5 +198,8 @@ def _below(prefix: str, tensors: Mapping[str, Array]) -> dict[str, Array]:
     return {key.removeprefix(prefix): array.copy() for key, array in tensors.items() if key.startswith(prefix)}
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _sha256(*pieces: bytes | memoryview) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()

@@ -186,8 +186,13 @@ def pool_calls() -> Iterator[Call]:
         tied = np.random.default_rng(3).integers(-2, 3, shape).astype(np.float64)
         index = ops.max_pool2d(tied, kernel, **options)[1]
         yield Call("max_pool2d", label, (tied, kernel), options)
-        yield Call("max_pool2d_relu", label, (tied, kernel), options)
+        yield Call("max_pool2d", f"{label}, relu", (tied, kernel), {**options, "relu": True})
         yield Call("max_pool2d_backward", label, (dy, index, shape, kernel), options)
+        gamma, beta = numbers(shape[-1:], shape[-1:])
+        terms, of = 16 * (x.size // shape[-1] + 64), {**options, "relu": True}
+        yield Call("batch_norm_max_pool2d_train", label, (x, gamma, beta, kernel), of, terms)
+        saved = ops.batch_norm_max_pool2d_train(x, gamma, beta, kernel, **of)[1]
+        yield Call("batch_norm_max_pool2d_backward", label, (dy, saved, kernel), options, terms)
         for name, more in [("sum", {}), ("avg", {}), ("avg", {"count_include_pad": False})]:
             of = {**options, **more}
             yield Call(f"{name}_pool2d", f"{label} {more or ''}", (x, kernel), of, 320, linear=True)

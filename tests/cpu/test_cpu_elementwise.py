@@ -29,14 +29,14 @@ def both(operation, *args, **kwargs):
         return fast, operation(*args, **kwargs)
 
 
-@given(shapes, seeds, layouts, st.floats(0, 0.5))
-def test_maxima_of_pairs_are_the_reference_bit_by_bit(shape, seed, layout, share):
+@given(shapes, seeds, layouts, st.floats(0, 0.5), st.booleans())
+def test_maxima_of_pairs_are_the_reference_bit_by_bit(shape, seed, layout, share, relu):
     """With equal values, infinities and NaNs among them."""
     rng = np.random.default_rng(seed)
     x = rng.integers(-2, 3, shape).astype(np.float32)
     x[rng.random(shape) < share / 4] = np.nan
     x[rng.random(shape) < share] = -np.inf
-    (y, index), (expected, where) = both(ops.max_pool2d, held(x, layout), 2)
+    (y, index), (expected, where) = both(ops.max_pool2d, held(x, layout), 2, relu=relu)
     np.testing.assert_array_equal(y, expected)
     np.testing.assert_array_equal(index, where)
     assert (y.dtype, index.dtype) == (expected.dtype, where.dtype)
@@ -49,17 +49,17 @@ ACTIVATIONS = [name.removesuffix("_backward") for name in dir(activation) if nam
 WINDOWS = [{"kernel_size": 3, "stride": 2, "padding": 1}, {"kernel_size": (1, 2)}, {"kernel_size": 2, "stride": 3}]
 
 
-@given(shapes, seeds, layouts, st.floats(0, 0.5), st.sampled_from(WINDOWS))
-def test_maxima_of_any_windows_are_the_reference(shape, seed, layout, share, window):
+@given(shapes, seeds, layouts, st.floats(0, 0.5), st.sampled_from(WINDOWS), st.booleans())
+def test_maxima_of_any_windows_are_the_reference(shape, seed, layout, share, window, relu):
     """Bit by bit, but for the order in which gradients of windows that overlap are added."""
     rng = np.random.default_rng(seed)
     x = rng.integers(-2, 3, shape).astype(np.float32)
     x[rng.random(shape) < share / 4] = np.nan
     x[rng.random(shape) < share] = -np.inf
     with using("auto"):
-        y, index = unchanged(ops.max_pool2d, held(x, layout), **window)
+        y, index = unchanged(ops.max_pool2d, held(x, layout), **window, relu=relu)
     with using("reference"):
-        expected, where = ops.max_pool2d(x, **window)
+        expected, where = ops.max_pool2d(x, **window, relu=relu)
     np.testing.assert_array_equal(y, expected)
     np.testing.assert_array_equal(index, where)
     assert (y.dtype, index.dtype) == (expected.dtype, where.dtype)

@@ -34,7 +34,7 @@ FUNCTIONS = [
 """None, and all that tell their slope by their output."""
 
 SHAPES = [(0, 3, 2), (1, 1, 1), (67, 33, 5), (5, 3, 7), (33, 5, 36)]
-"""Images, features, outputs: none, one part and several, columns and outputs that fill no block, tile or group of four."""
+"""Images, features, outputs: none, one part and several, columns and outputs that fill no block, tile or four."""
 
 
 @pytest.fixture(autouse=True)

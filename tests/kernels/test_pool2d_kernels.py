@@ -57,17 +57,11 @@ def scores(case: Pool, dtype: str) -> np.ndarray:
 
 @pytest.mark.usefixtures("on_kernels")
 class TestPooling:
-    def test_max(self, case, dtype):
+    @pytest.mark.parametrize("relu", [False, True])
+    def test_max(self, case, dtype, relu):
         x = scores(case, dtype)
-        y, index = ops.max_pool2d(x, case.kernel_size, **case.arguments)
-        expected = reference(ops.max_pool2d, x, case.kernel_size, **case.arguments)
-        np.testing.assert_array_equal(y, expected[0].astype(dtype), strict=True)
-        np.testing.assert_array_equal(index, expected[1], strict=True)
-
-    def test_max_and_relu(self, case, dtype):
-        x = scores(case, dtype) - 1
-        y, index = ops.max_pool2d_relu(x, case.kernel_size, **case.arguments)
-        expected = reference(ops.max_pool2d_relu, x, case.kernel_size, **case.arguments)
+        y, index = ops.max_pool2d(x, case.kernel_size, **case.arguments, relu=relu)
+        expected = reference(ops.max_pool2d, x, case.kernel_size, **case.arguments, relu=relu)
         np.testing.assert_array_equal(y, expected[0].astype(dtype), strict=True)
         np.testing.assert_array_equal(index, expected[1], strict=True)
 
@@ -104,9 +98,8 @@ def test_a_window_with_a_nan_and_windows_of_minus_infinity():
     x = np.full((1, 4, 6, 1), -np.inf)
     x[0, 1, 0, 0], x[0, 0, 2, 0], x[0, 3, 5, 0] = np.nan, np.inf, 1
     for padding in (0, 1):
-        for pool in (ops.max_pool2d, ops.max_pool2d_relu):
-            y, index = pool(x, 2, padding=padding)
-            expected = reference(pool, x, 2, padding=padding)
-            np.testing.assert_array_equal(y, expected[0])
-            np.testing.assert_array_equal(index, expected[1])
-            assert 4 in index
+        y, index = ops.max_pool2d(x, 2, padding=padding)
+        expected = reference(ops.max_pool2d, x, 2, padding=padding)
+        np.testing.assert_array_equal(y, expected[0])
+        np.testing.assert_array_equal(index, expected[1])
+        assert 4 in index

@@ -69,8 +69,8 @@ def test_on_other_arrays_and_by_the_reference_each_is_dispatched():
     [
         ([BatchNorm(), Relu()], [True]),
         ([Relu(), BatchNorm(), Relu(), Relu()], [False, True, False]),
-        ([BatchNorm(), Relu(), MaxPool2d()], [False, True]),  # pooling is computed first
-        ([MaxPool2d(), Tanh()], [False, False]),  # whose gradient no index can tell
+        ([BatchNorm(), Relu(), MaxPool2d()], [False, True]),  # pooling is computed between them
+        ([MaxPool2d(), Tanh()], [False, False]),  # whose gradient is not that of the maximum, or none
         ([BatchNorm(), Sequential([Relu()])], [False, False]),
     ],
 )

@@ -32,7 +32,14 @@ def behind(bias: bool) -> list[Any]:
     return [g] if db is None else [g, db]
 
 
+def maxima() -> list[Any]:
+    x = np.round(X)
+    y, saved = ops.batch_norm_max_pool2d_train(x, X[0, 0, 0], X[0, 0, 1], 3, stride=2, padding=1, relu=True)
+    return [y, saved.chosen, *ops.batch_norm_max_pool2d_backward(y, saved, 3, stride=2, padding=1)]
+
+
 RUNS: dict[str, Run] = {
+    "maxima": maxima,
     "batch norm": batch_norm,
     "batch norm and all": batch_norm_and_all,
     "behind": lambda: [g for bias in (True, False) for g in behind(bias)],
@@ -54,6 +61,11 @@ MUTANTS = [
     Mutant("batch_norm", "rows - 1)", "rows)", "batch norm and all"),
     Mutant("batch_norm", "(1 - momentum) * running_mean[c]", "running_mean[c]", "batch norm and all"),
     Mutant("batch_norm", "fma(-mean[c], scale[c], beta[c])", "beta[c]", "ended"),
+    Mutant("batch_norm_max_pool2d", "if (tap == g.R * g.S) continue;", "", "maxima"),
+    Mutant("batch_norm_max_pool2d", "tap / g.S, tap % g.S", "tap % g.S, tap / g.S", "maxima"),
+    Mutant("batch_norm_max_pool2d", "== tap) sum", "<= tap) sum", "maxima"),
+    Mutant("batch_norm_max_pool2d", "- tilt", "+ tilt", "maxima"),
+    Mutant("batch_norm_max_pool2d", "Acc(g.N * g.H * g.W)", "Acc(g.N * g.P * g.Q)", "maxima"),
     Mutant("bias_activation", "sum.value[i] += behind", "sum.value[i] += Acc(given.of[i])", "behind"),
     Mutant("bias_activation", "!parts || own.lane", "own.lane", "behind"),
 ]

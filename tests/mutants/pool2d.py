@@ -17,8 +17,8 @@ WHOLE[0, 3, 3, 1] = np.nan
 
 def max_pool() -> list[Any]:
     y, index = ops.max_pool2d(WHOLE, **POOL)
-    found = [y, index, ops.max_pool2d_backward(np.float32(index), index, X.shape, **POOL)]
-    return [*found, *ops.max_pool2d_relu(WHOLE - 1, **POOL)]
+    rectified = ops.max_pool2d(WHOLE, **POOL, relu=True)
+    return [y, index, *rectified, ops.max_pool2d_backward(np.float32(index), index, X.shape, **POOL)]
 
 
 def mean_pool() -> list[Any]:
@@ -32,11 +32,9 @@ RUNS: dict[str, Run] = {
 }
 
 MUTANTS = [
-    Mutant("pool2d", "v > best", "v >= best", "max pool"),
-    Mutant("pool2d", "if (v != v) best = v, chosen = g.R * g.S;", "", "max pool"),
-    Mutant("pool2d", "if (relu && !(best > 0))", "if (relu && best < 0)", "max pool"),
-    Mutant("pool2d", "best < 0 ? Acc(0) : best, chosen", "Acc(0), chosen", "max pool"),
-    Mutant("pool2d", "if (relu && ", "if (", "max pool"),
+    Mutant("pool2d", "v > best.value", "v >= best.value", "max pool"),
+    Mutant("pool2d", "if (v != v) best = {v, g.R * g.S};", "", "max pool"),
+    Mutant("pool2d", "relu && best.value <= 0", "relu && best.value < 0", "max pool"),
     Mutant("pool2d", "== tap", "!= tap", "max pool"),
     Mutant("pool2d", "- max(start, 0)", "- start", "mean pool"),
     Mutant("pool2d", "out(position, g.P, g.Q, 1)", "out(position, g.Q, g.P, 1)", "mean pool"),

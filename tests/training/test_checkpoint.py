@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 import safetensors.numpy
 
 from gpucnn.errors import CheckpointError
-from gpucnn.training.checkpoint import Checkpoint, Progress
+from gpucnn.training.checkpoint import _DTYPES, Checkpoint, Progress
 
 CHECKPOINT = Checkpoint(
     weights={"0.conv2d.w": np.arange(6, dtype=np.float32).reshape(2, 3), "1.batch_norm.mean": np.array([np.inf, -0.0])},
@@ -52,6 +53,24 @@ def test_other_programs_can_read_the_tensors(path: Path) -> None:
     tensors = safetensors.numpy.load_file(path)
     assert set(tensors) == {"model.0.conv2d.w", "model.1.batch_norm.mean", "optimizer.velocity:0.conv2d.w"}
     assert tensors["model.0.conv2d.w"].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_tensors_of_every_kind_are_as_the_library_writes_and_reads_them(tmp_path: Path) -> None:
+    """Also where numbers of 8 bytes come after an odd count of smaller ones: each begins where its kind may."""
+    kinds = [key for key in _DTYPES if key != "bfloat16"]
+    state = {f"{kind}:w": (np.arange(3) % 2).astype(kind).reshape(3, 1) for kind in kinds}
+    replace(CHECKPOINT, optimizer=state).write(tmp_path / "c")
+    found = safetensors.numpy.load_file(tmp_path / "c")
+    for key, array in state.items():
+        theirs = found[f"optimizer.{key}"]
+        assert (theirs.dtype, theirs.tolist()) == (array.dtype, array.tolist())
+    data = (tmp_path / "c").read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    theirs = safetensors.numpy.save(found, header.pop("__metadata__"))
+    known = json.loads(theirs[8 : 8 + int.from_bytes(theirs[:8], "little")])
+    for key, entry in header.items():
+        assert entry["dtype"] == known[key]["dtype"]
+        assert entry["data_offsets"][0] % found[key].itemsize == 0
 
 
 def test_scalars_keep_their_shape(tmp_path: Path) -> None:
@@ -94,8 +113,8 @@ def test_a_digest_that_does_not_fit_is_named(path: Path) -> None:
         (b"", "found 0"),
         (b"\x80\x04\x95pickle, not a checkpoint", "not a safetensors file"),
         (safetensors.numpy.save({"w": np.ones(3)}), "expected a file of format 'gpucnn checkpoint'"),
-        (CHECKPOINT.encode().replace(b'"version":"1"', b'"version":"2"'), "expected version 1 .* found 2"),
-        (CHECKPOINT.encode().replace(b'"sha256":', b'"sha257":'), "expected a sha256 digest"),
+        (b"".join(CHECKPOINT.encode()).replace(b'"version":"1"', b'"version":"2"'), "expected version 1 .* found 2"),
+        (b"".join(CHECKPOINT.encode()).replace(b'"sha256":', b'"sha257":'), "expected a sha256 digest"),
         ((8).to_bytes(8, "little") + b"[[[[[[[[", "not JSON"),
     ],
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import numba
+from numba.core.runtime import rtsys
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -35,8 +36,21 @@ def compiled(function: Any = None, *, freedoms: frozenset[str] = FREEDOMS) -> An
     made = numba.njit(nogil=True, error_model="numpy", fastmath=set(freedoms))(function)
     with contextlib.suppress(RuntimeError):  # no folder that can be written to
         made.enable_caching()
-        made._cache._cache_file._source_stamp = sources()
+        kept = made._cache
+        kept._cache_file._source_stamp = sources()
+        kept.load_overload = functools.partial(_loaded, kept, kept.load_overload)
     return made
+
+
+def _loaded(kept: Any, by_numba: Callable[..., Any], signature: Any, context: Any) -> Any:
+    """Return what is kept on disk of a function for these types, without importing what numba knows of Python.
+
+    That is wanted to compile only, and takes as long as all else before a first step.
+    """
+    with contextlib.suppress(Exception):  # a numba that is built in another way loads in its own
+        rtsys.initialize(context)
+        return kept._load_overload(signature, context)
+    return by_numba(signature, context)
 
 
 @functools.cache

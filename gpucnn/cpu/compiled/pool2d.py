@@ -18,8 +18,8 @@ BLOCK_BYTES = 1 << 20
 """How large the images of a block are: enough for waking another thread to pay."""
 
 
-def max_pool2d(x: Array, window: Window) -> tuple[Array, Array]:
-    """Return y (N, P, Q, C) and the index (N, P, Q, C) of the first maximum, R*S where there is a NaN."""
+def max_pool2d(x: Array, window: Window, relu: bool) -> tuple[Array, Array]:
+    """Return y (N, P, Q, C) and the index (N, P, Q, C) of the first maximum, R*S where there is a NaN; or relu of y."""
     x, taps = contiguous(x), math.prod(window.kernel)
     shape = (len(x), *window.output, x.shape[3])
     y, index = empty(shape), empty(shape, np.uint8 if taps < 256 else np.int32)
@@ -28,9 +28,9 @@ def max_pool2d(x: Array, window: Window) -> tuple[Array, Array]:
     def work(i: int) -> None:
         part = x[blocks[i]], y[blocks[i]], index[blocks[i]]
         if window.kernel == window.stride == (2, 2) and window.pads == ((0, 0), (0, 0)):
-            _maxima_of_four(*part)
+            _maxima_of_four(*part, relu)
         else:
-            _maxima(*part, _geometry(window), np.empty(x.shape[3], np.int32))
+            _maxima(*part, _geometry(window), np.empty(x.shape[3], np.int32), relu)
 
     run(work, len(blocks))
     return y, index
@@ -58,7 +58,7 @@ def _blocks(x_shape: Shape) -> list[slice]:
 
 
 @compiled
-def _maxima_of_four(x: Array, y: Array, index: Array) -> None:
+def _maxima_of_four(x: Array, y: Array, index: Array, relu: bool) -> None:
     """Write the maxima of windows of 2x2 that touch, and which of the four they are."""
     for n in range(len(y)):
         for p in range(y.shape[1]):
@@ -74,13 +74,15 @@ def _maxima_of_four(x: Array, y: Array, index: Array) -> None:
                         best, tap = c[z], 2
                     if d[z] > best:
                         best, tap = d[z], 3
+                    if relu and best <= 0:
+                        best, tap = np.float32(0), 4
                     if a[z] != a[z] or b[z] != b[z] or c[z] != c[z] or d[z] != d[z]:
                         best, tap = np.float32(np.nan), 4
                     out[z], where[z] = best, tap
 
 
 @compiled
-def _maxima(x: Array, y: Array, index: Array, geometry: tuple[int, ...], tap: Array) -> None:
+def _maxima(x: Array, y: Array, index: Array, geometry: tuple[int, ...], tap: Array, relu: bool) -> None:
     """Write the maxima of any windows, and where in them they are; tap: memory for one number a channel."""
     kernel, across, sh, sw, top, left = geometry
     nowhere = np.int32(kernel * across)
@@ -104,7 +106,8 @@ def _maxima(x: Array, y: Array, index: Array, geometry: tuple[int, ...], tap: Ar
                             best[z] = seen[z] if more or nan else best[z]
                 where = index[n, p, q]
                 for z in range(best.size):
-                    where[z] = tap[z]
+                    cut = relu and best[z] <= 0
+                    best[z], where[z] = (np.float32(0), nowhere) if cut else (best[z], tap[z])
 
 
 @compiled

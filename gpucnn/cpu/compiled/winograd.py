@@ -41,9 +41,10 @@ def forward(x: Array, w: Array, b: Array | None, window: Window, y: Array, relu:
     cut = _Cut.of(len(x), w.shape, window)
     kernels, bias = _kernels(w), np.zeros(k, np.float32) if b is None else np.ascontiguousarray(b)
     images, (out, strides), mode = (x.reshape(-1), x.shape[1:]), flat(y), mode_of(y, relu)
+    rooms = (cut.room(c),), (cut.room(k),), (cut.held(c),)
 
     def work(i: int) -> None:
-        data, products, held = empty((cut.room(c),)), empty((cut.room(k),)), empty((cut.held(c),))
+        data, products, held = map(empty, rooms)
         places = out, y.shape[1:], strides, mode
         FORWARD[r](*images, kernels, bias, *places, held, data, products, cut.geometry(i))
 
@@ -55,9 +56,10 @@ def backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window) -> Arra
     k, r, _, c = w_shape
     cut, shape = _Cut.of(len(x), w_shape, window, sums=True), ((M + r - 1) ** 2, whole(k), whole(c))
     images = x.reshape(-1), x.shape[1:], dy.reshape(-1), dy.shape[1:]
+    rooms = (cut.room(c),), (cut.room(k),), (cut.held(max(c, k)),)
 
     def add(i: int, total: Array) -> None:
-        data, gradients, held = empty((cut.room(c),)), empty((cut.room(k),)), empty((cut.held(max(c, k)),))
+        data, gradients, held = map(empty, rooms)
         BACKWARD[r](*images, held, data, gradients, total, cut.geometry(i))
 
     products = summed(add, len(cut.blocks), shape)
