@@ -86,6 +86,6 @@ def test_what_is_kept_beside_halves_is_float32():
 
 def test_an_update_in_place_is_refused_before_it_is_lost():
     half = np.ones(3, np.float16)
-    with pytest.raises(ArgumentError, match="sgd_update changes its arrays: keep them in float32 or float64"):
+    with pytest.raises(ArgumentError, match="changes its arrays: keep them in float32 or float64, not halves"):
         sgd_update([half], [half], None, [True], lr=0.1, momentum=0.0, decay=0.0, nesterov=False)
     np.testing.assert_array_equal(half, 1)

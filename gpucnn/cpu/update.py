@@ -16,6 +16,7 @@ from gpucnn.cpu.blocks import require_float32, slices
 from gpucnn.cpu.compiled import module
 from gpucnn.cpu.threads import run
 from gpucnn.dispatch import NotApplicable
+from gpucnn.ops.cast import store_copies
 
 CHUNK = 1 << 17
 """Numbers that are updated at a time. Fewer would stay in the second-level cache; calls from Python cost more."""
@@ -45,7 +46,7 @@ def adagrad_update(
 
 def _in_chunks(name: str, lists: list[list[Array] | None], decayed: Sequence[bool], options: dict[str, Any]) -> None:
     """Call the update of this name, which works element by element and in place, on chunks of all arrays."""
-    numbers, skip, unscale = (options.pop(key, None) for key in ("numbers", "skip", "unscale"))
+    numbers, skip, unscale, copies = (options.pop(key, None) for key in ("numbers", "skip", "unscale", "copies"))
     if numbers is not None:
         raise NotApplicable("numbers that only a device knows ahead are the reference's")
     if skip is not None and skip[0]:
@@ -63,6 +64,7 @@ def _in_chunks(name: str, lists: list[list[Array] | None], decayed: Sequence[boo
         update(*chosen, [decayed[i] for i, _ in parts], **options)
 
     run(work, len(cut))
+    store_copies(lists[0] or [], copies)
 
 
 @functools.lru_cache

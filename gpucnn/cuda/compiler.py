@@ -62,11 +62,12 @@ def _with_addresses(compiled: Any) -> Any:
 
 
 def _addresses(arrays: list[Any]) -> Any:
-    """Return the addresses of arrays as an array on their device.
+    """Return the addresses of arrays as an array on their device, 0 for one that is missing.
 
     They are copied there once: arrays keep their memory, or the pool hands out the same again in the next step.
     """
-    return constant(np.array([array.data.ptr for array in arrays], np.uint64), like=arrays[0])
+    pointers = [0 if array is None else array.data.ptr for array in arrays]
+    return constant(np.array(pointers, np.uint64), like=next(array for array in arrays if array is not None))
 
 
 @cache

@@ -5,12 +5,11 @@ from __future__ import annotations
 from gpucnn.backend import Array
 from gpucnn.cuda.activation import Named
 from gpucnn.cuda.conv2d_activation import conv2d_activation
-from gpucnn.cuda.dense import images
-from gpucnn.cuda.geometry import Whole
+from gpucnn.cuda.dense import WINDOW, images
 
 
 def dense_activation(x: Array, w: Array, b: Array | None, function: Named) -> tuple[Array, tuple[Array, Array]]:
     """Return y = f(x w^T + b), and it again for the backward pass."""
-    y, _ = conv2d_activation(images(x), images(w), b, function, Whole((1, 1)), 1)
+    y, _ = conv2d_activation(images(x), images(w), b, function, WINDOW, 1)
     y = y.reshape(len(x), len(w))
     return y, (y, y)

@@ -50,7 +50,8 @@ def launch(name: str, grid: tuple[int, ...], /, *, block: int = THREADS, shared:
 
     block: threads of a block. shared: bytes of shared memory that a block has besides what its kernel declares.
     Arrays must be on one device, of the declared dtype, and, where the kernel writes, C-contiguous; None stands for an
-    array that is declared `or null`, a list for arrays whose addresses the kernel takes. Raises ArgumentError, naming
+    array that is declared `or null`, and for one of a list of such arrays; a list for arrays whose addresses the kernel
+    takes. Raises ArgumentError, naming
     kernel, argument and value, and NotApplicable where an array is larger than kernels can count.
     """
     kernel = kernels()[name]
@@ -76,9 +77,8 @@ def _check_names(kernel: Kernel, arguments: dict[str, Any]) -> None:
 
 def _each(parameter: Parameter, value: Any) -> list[Any]:
     """Return the arrays of an array argument: those of a list, one, or none where it is missing."""
-    if value is None:
-        return []
-    return value if parameter.many and isinstance(value, list) else [value]
+    listed = value if parameter.many and isinstance(value, list) else [value]
+    return [array for array in listed if array is not None]
 
 
 def _check_devices(kernel: Kernel, arrays: list[tuple[str, Any]]) -> str:
@@ -108,7 +108,10 @@ def _checked(kernel: Kernel, parameter: Parameter, value: Any, element: np.dtype
             return _checked_array(where, parameter, value, dtype)
         if not isinstance(value, list):
             raise ArgumentError(f"{where}: must be a list of arrays, got {type(value).__name__}")
-        return [_checked_array(f"{where}[{i}]", parameter, array, dtype) for i, array in enumerate(value)]
+        return [
+            None if array is None and parameter.optional else _checked_array(f"{where}[{i}]", parameter, array, dtype)
+            for i, array in enumerate(value)
+        ]
     if dtype.fields is not None:
         if not isinstance(value, np.ndarray) or value.shape != () or value.dtype != dtype:
             raise ArgumentError(f"{where}: must be one {parameter.type} structure, got {value!r}")

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from gpucnn.backend import Array, Device, Shape
 from gpucnn.halves import accumulator
-from gpucnn.ops.cast import store
+from gpucnn.ops.cast import store_copies
 from gpucnn.ops.sums import later
 from gpucnn.random import Step, Stream
 from gpucnn.registry import Registered
@@ -25,7 +25,8 @@ from gpucnn.registry import Registered
 class Parameter:
     """An array that is learned, its gradient, and whether weight decay applies: to weights, not to biases and norms.
 
-    half: in a network of halves, the copy that its operations take, made anew whenever `value` changes (`refresh`).
+    half: in a network of halves, the copy that its operations take, written whenever `value` changes: by optimizers in
+    their update, by others afterwards (`refresh`).
     The value and its gradient are float32 there: a half would lose most steps of training.
     """
 
@@ -50,9 +51,8 @@ class Parameter:
 
 def refresh(parameters: Iterable[Parameter]) -> None:
     """Make the half copies of parameters anew, all by one launch."""
-    pairs = [(parameter.value, parameter.half) for parameter in parameters if parameter.half is not None]
-    if pairs:
-        store([value for value, _ in pairs], [half for _, half in pairs])
+    chosen = list(parameters)
+    store_copies([parameter.value for parameter in chosen], [parameter.half for parameter in chosen])
 
 
 @dataclass(frozen=True)

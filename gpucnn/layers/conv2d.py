@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 from gpucnn import ops
@@ -107,7 +107,9 @@ class Conv2d(Layer, name="conv2d"):
         """Return dx: with stride 1, the full correlation of dy with the rotated kernels."""
         dy, saved = behind(dy, saved, self.params.get("b"))
         kernels = self._kernels()
-        if both := ops.conv2d_gradients(saved.x, dy, kernels, **self._window):
+        with self._summed_later():
+            both = ops.conv2d_gradients(saved.x, dy, kernels, **self._window)
+        if both:
             self._accumulate(both[1], dy, saved.db)
             return both[0]
         self.backward_params(dy, saved)
@@ -116,7 +118,7 @@ class Conv2d(Layer, name="conv2d"):
     def backward_params(self, dy: Array, saved: Any) -> None:
         """Add dw, the correlation of x and dy, and db, the sum of dy."""
         dy, (x, db) = behind(dy, saved, self.params.get("b"))
-        with nullcontext() if self.connections else self.params["w"].summed_later():
+        with self._summed_later():
             dw = ops.conv2d_backward_weight(x, dy, self._weight_shape(x.shape), **self._window)
         self._accumulate(dw, dy, db)
 
@@ -126,6 +128,10 @@ class Conv2d(Layer, name="conv2d"):
             with self.params["b"].summed_later():
                 db = ops.conv2d_backward_bias(dy) if db is None else db
             self.params["b"].accumulate(db)
+
+    def _summed_later(self) -> AbstractContextManager[None]:
+        """While entered, the sums of dw may wait, unless `of_links` looks at them."""
+        return nullcontext() if self.connections else self.params["w"].summed_later()
 
     def flops(self, shape: Shape) -> int:
         """Return 2 P Q K R S C/groups: a multiplication and an addition for every weight at every position."""

@@ -55,19 +55,31 @@ class Dense(Layer, name="dense"):
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return dx = dy w."""
-        dy, saved = behind(dy, saved, self.params.get("b"))
+        w, b = self.params["w"], self.params.get("b")
+        x, *end = saved if isinstance(saved, Kept) else (saved,)
+        with w.summed_later():
+            together = ops.dense_gradients(x, dy, w.operand, b is not None, *end)
+        if together:
+            dx, dw, db = together
+            self._accumulate(dw, db)
+            return dx
+        dy, saved = behind(dy, saved, b)
         self.backward_params(dy, saved)
-        return ops.dense_backward_data(dy, self.params["w"].operand)
+        return ops.dense_backward_data(dy, w.operand)
 
     def backward_params(self, dy: Array, saved: Any) -> None:
         """Add dw = dy^T x, and db, the sum of dy."""
         dy, (x, db) = behind(dy, saved, self.params.get("b"))
         with self.params["w"].summed_later():
             dw = ops.dense_backward_weight(x, dy)
-        self.params["w"].accumulate(dw)
-        if self.bias:
+        if self.bias and db is None:
             with self.params["b"].summed_later():
-                db = ops.dense_backward_bias(dy) if db is None else db
+                db = ops.dense_backward_bias(dy)
+        self._accumulate(dw, db)
+
+    def _accumulate(self, dw: Array, db: Array | None) -> None:
+        self.params["w"].accumulate(dw)
+        if db is not None:
             self.params["b"].accumulate(db)
 
     def flops(self, shape: Shape) -> int:

@@ -56,6 +56,7 @@ from gpucnn.ops.conv2d_gradients import conv2d_gradients
 from gpucnn.ops.cross_entropy import cross_entropy, cross_entropy_backward, cross_entropy_gradient
 from gpucnn.ops.dense import dense, dense_backward_bias, dense_backward_data, dense_backward_weight
 from gpucnn.ops.dense_activation import dense_activation
+from gpucnn.ops.dense_gradients import dense_gradients
 from gpucnn.ops.dropout import dropout, dropout_backward
 from gpucnn.ops.finite import count_nonfinite
 from gpucnn.ops.frames import draw_frames
@@ -113,6 +114,7 @@ __all__ = [
     "dense_backward_bias",
     "dense_backward_data",
     "dense_backward_weight",
+    "dense_gradients",
     "draw_frames",
     "dropout",
     "dropout_backward",

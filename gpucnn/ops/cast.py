@@ -11,7 +11,7 @@ import numpy as np
 
 from gpucnn.backend import Array, array_module
 from gpucnn.dispatch import storing_operation
-from gpucnn.halves import is_half
+from gpucnn.halves import Copies, is_half
 
 
 def narrowed(x: Array, dtype: Any, scale: Array | None = None) -> Array:
@@ -30,6 +30,21 @@ def narrowed(x: Array, dtype: Any, scale: Array | None = None) -> Array:
 def widened(x: Array) -> Array:
     """Return halves in float32, where they lose nothing; what is no half as it is."""
     return _widened(x) if is_half(x) else x
+
+
+def store_copies(values: list[Array], copies: Copies) -> None:
+    """Write values, float32, into their half copies, where they have one.
+
+    >>> half = np.zeros(1, np.float16)
+    >>> store_copies([np.ones(2), np.ones(1, np.float32)], [None, half])
+    >>> half.tolist()
+    [1.0]
+    """
+    if copies is None:
+        return
+    pairs = [(value, half) for value, half in zip(values, copies, strict=True) if half is not None]
+    if pairs:
+        store([value for value, _ in pairs], [half for _, half in pairs])
 
 
 @storing_operation

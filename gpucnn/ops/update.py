@@ -1,6 +1,7 @@
 """Steps of optimizers: the parameters' new values from their gradients, in place, element by element.
 
-Each takes lists with one array a parameter, so that an implementation may compute all of a network at once. What a
+Each takes lists with one array a parameter, float32 or float64, so that an implementation may compute all of a network
+at once. copies: the half copy of each parameter, or None where it has none; they are written as the values are. What a
 step that is queued long before it runs has to read from the device is given as arrays, or None:
 
     numbers   what changes from step to step, in place of what lr and step say, see `gpucnn.rates`: in the dtype that
@@ -15,15 +16,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpucnn.backend import Array, array_module
-from gpucnn.dispatch import operation
+from gpucnn.dispatch import storing_operation
+from gpucnn.errors import ArgumentError
+from gpucnn.halves import Copies, is_half
+from gpucnn.ops.cast import store_copies
 from gpucnn.rates import adam_numbers, plain_numbers
 
 
-@operation
+@storing_operation
 def sgd_update(
     values: list[Array], grads: list[Array], velocities: list[Array] | None, decayed: Sequence[bool], *, lr: float,
     momentum: float, decay: float, nesterov: bool, numbers: Array | None = None, skip: Array | None = None,
-    unscale: Array | None = None,
+    unscale: Array | None = None, copies: Copies = None,
 ) -> None:  # fmt: skip
     """Take one step of stochastic gradient descent; velocities is None where there is no momentum m.
 
@@ -37,12 +41,14 @@ def sgd_update(
     >>> w, v
     (array([0.95]), array([0.5]))
     """
+    _refuse_halves(values)
     if _skipped(skip):
         return
     (rate,) = plain_numbers(lr) if numbers is None else numbers
     for i, (value, grad, decays) in enumerate(zip(values, _unscaled(grads, unscale), decayed, strict=True)):
         velocity = None if velocities is None else velocities[i]
         _sgd(value, grad, velocity, rate, momentum, decay if decays else 0.0, nesterov)
+    store_copies(values, copies)
 
 
 def _sgd(
@@ -61,11 +67,12 @@ def _sgd(
     value -= lr * change
 
 
-@operation
+@storing_operation
 def adam_update(
     values: list[Array], grads: list[Array], means: list[Array], squares: list[Array], decayed: Sequence[bool], *,
     lr: float, step: int, beta1: float, beta2: float, eps: float, decay: float, decoupled: bool,
     numbers: Array | None = None, skip: Array | None = None, unscale: Array | None = None,
+    copies: Copies = None,
 ) -> None:  # fmt: skip
     """Take one step of Adam, or of AdamW where the decay is `decoupled`; step t counts from 0.
 
@@ -75,12 +82,14 @@ def adam_update(
 
     means, squares: m and v. decayed: for each parameter whether weight decay applies.
     """
+    _refuse_halves(values)
     if _skipped(skip):
         return
     rate, root, keep = adam_numbers(lr, step, beta1, beta2, decay, decoupled) if numbers is None else numbers
     lists = (values, _unscaled(grads, unscale), means, squares, decayed)
     for value, grad, mean, square, decays in zip(*lists, strict=True):
         _adam(value, grad, mean, square, rate, root, keep, beta1, beta2, eps, decay if decays else 0.0, decoupled)
+    store_copies(values, copies)
 
 
 def _adam(
@@ -106,10 +115,11 @@ def _adam(
     value -= change
 
 
-@operation
+@storing_operation
 def adagrad_update(
     values: list[Array], grads: list[Array], squares: list[Array], decayed: Sequence[bool], *, lr: float, eps: float,
     decay: float, numbers: Array | None = None, skip: Array | None = None, unscale: Array | None = None,
+    copies: Copies = None,
 ) -> None:  # fmt: skip
     """Take one step of Adagrad.
 
@@ -123,11 +133,13 @@ def adagrad_update(
     >>> w, s
     (array([1.1]), array([4.]))
     """
+    _refuse_halves(values)
     if _skipped(skip):
         return
     (rate,) = plain_numbers(lr) if numbers is None else numbers
     for value, grad, square, decays in zip(values, _unscaled(grads, unscale), squares, decayed, strict=True):
         _adagrad(value, grad, square, rate, eps, decay if decays else 0.0)
+    store_copies(values, copies)
 
 
 def _adagrad(value: Array, grad: Array, square: Array, lr: Any, eps: float, decay: float) -> None:
@@ -141,6 +153,11 @@ def _adagrad(value: Array, grad: Array, square: Array, lr: Any, eps: float, deca
     change = xp.divide(grad, scale, out=scale)
     change *= lr
     value -= change
+
+
+def _refuse_halves(values: list[Array]) -> None:
+    if any(map(is_half, values)):
+        raise ArgumentError("an update changes its arrays: keep them in float32 or float64, not halves")
 
 
 def _skipped(skip: Array | None) -> bool:

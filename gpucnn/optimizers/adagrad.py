@@ -48,9 +48,9 @@ class Adagrad(Optimizer, name="adagrad"):
 
     def update_all(self, weights: Weights, lr: float, step: int, **told: Array | None) -> None:
         """Update the weights and their sums of squares."""
-        values, grads, slots, decayed = weights
+        values, grads, slots, decayed, copies = weights
         ops.adagrad_update(
-            values, grads, slots["square"], decayed, lr=lr, eps=self.eps, decay=self.weight_decay, **told
+            values, grads, slots["square"], decayed, lr=lr, eps=self.eps, decay=self.weight_decay, copies=copies, **told
         )
 
     def numbers(self, lr: float, step: int) -> tuple[float, ...]:

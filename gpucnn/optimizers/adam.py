@@ -51,10 +51,10 @@ class Adam(Optimizer, name="adam"):
 
     def update_all(self, weights: Weights, lr: float, step: int, **told: Array | None) -> None:
         """Update the weights and their moments."""
-        values, grads, slots, decayed = weights
+        values, grads, slots, decayed, copies = weights
         ops.adam_update(
             values, grads, slots["mean"], slots["square"], decayed, lr=lr, step=step, beta1=self.beta1,
-            beta2=self.beta2, eps=self.eps, decay=self.weight_decay, decoupled=self.decoupled, **told,
+            beta2=self.beta2, eps=self.eps, decay=self.weight_decay, decoupled=self.decoupled, copies=copies, **told,
         )  # fmt: skip
 
     def numbers(self, lr: float, step: int) -> tuple[float, ...]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gpucnn.backend import Array, array_module
-from gpucnn.layers.base import Parameter, refresh
+from gpucnn.halves import Copies
+from gpucnn.layers.base import Parameter
 from gpucnn.registry import Registered
 
 
@@ -20,6 +21,8 @@ class Weights(NamedTuple):
     """By the name of the slot."""
     decayed: list[bool]
     """Whether weight decay applies to it."""
+    copies: Copies
+    """What is written beside the values, rounded: the copies that a network of halves computes with."""
 
 
 class Optimizer(Registered, ABC, kind="optimizer", package="gpucnn.optimizers"):
@@ -54,13 +57,13 @@ class Optimizer(Registered, ABC, kind="optimizer", package="gpucnn.optimizers"):
             chosen = [params[path] for path in grads]
             slots = {slot: [self.state[f"{slot}:{path}"] for path in grads] for slot in self.slots}
             decayed = [p.decay or self.decay_all for p in chosen]
-            weights = Weights([p.value for p in chosen], list(grads.values()), slots, decayed)
+            copies = [p.half for p in chosen] if any(p.half is not None for p in chosen) else None
+            weights = Weights([p.value for p in chosen], list(grads.values()), slots, decayed, copies)
             self.update_all(weights, float(lr), step, **told)
-            refresh(chosen)
 
     @abstractmethod
     def update_all(self, weights: Weights, lr: float, step: int, **told: Array | None) -> None:
-        """Update the values and slots of `weights` in place; the gradients stay as they are.
+        """Update the values, slots and copies of `weights` in place; the gradients stay as they are.
 
         told: `numbers`, in place of what `self.numbers` returns for lr and step; `skip`; `unscale`. None where missing.
         """

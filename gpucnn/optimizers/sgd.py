@@ -51,10 +51,10 @@ class SGD(Optimizer, name="sgd"):
 
     def update_all(self, weights: Weights, lr: float, step: int, **told: Array | None) -> None:
         """Update the weights and their velocities."""
-        values, grads, slots, decayed = weights
+        values, grads, slots, decayed, copies = weights
         ops.sgd_update(
             values, grads, slots.get("velocity"), decayed, lr=lr, momentum=self.momentum, decay=self.weight_decay,
-            nesterov=self.nesterov, **told,
+            nesterov=self.nesterov, copies=copies, **told,
         )  # fmt: skip
 
     def numbers(self, lr: float, step: int) -> tuple[float, ...]:

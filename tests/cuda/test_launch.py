@@ -123,7 +123,7 @@ def test_a_read_only_output_is_refused(launched):
 def sgd_update(**changes: Any) -> None:
     given = {"values": [np.ones(3), np.ones(2)], "grads": [np.ones(3), np.ones(2)], "velocities": None}
     numbers: dict[str, Any] = {"lr": 0.1, "momentum": 0, "decay": 0, "nesterov": 0}
-    numbers |= {"numbers": None, "skip": None, "unscale": None}
+    numbers |= {"numbers": None, "skip": None, "unscale": None, "copies": None}
     launch("sgd_update", (1,), **given | numbers | {"chunks": np.zeros((1, 4), np.int32)} | changes)
 
 
@@ -134,6 +134,17 @@ def test_lists_of_arrays_arrive_as_lists(launched):
     assert [array.shape for array in values] == [(3, 2), (2,)]
     assert [array.flags.c_contiguous for array in grads] == [True, True]
     assert velocities == 0
+
+
+def test_one_of_a_list_may_be_missing(launched):
+    """Where the list may be; the others tell what the kernel is compiled for."""
+    single, half = [np.ones(3, np.float32), np.ones(2, np.float32)], np.ones(2, np.float16)
+    sgd_update(values=single, grads=single, copies=[None, half])
+    assert launched[0][:2] == ("sgd_update", "float16")
+    assert launched[0][4][-1][0] is None
+    assert launched[0][4][-1][1] is half
+    with pytest.raises(ArgumentError, match=r"argument grads\[1\]: must be an array of float32, got None"):
+        sgd_update(values=single, grads=[single[0], None])
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_declarations_are_read():
 
 def test_lists_of_arrays_are_read():
     values, grads, velocities, chunks = kernels()["sgd_update"].parameters[:4]
-    assert (values.type, values.array, values.many, values.const) == ("T", True, True, False)
+    assert (values.type, values.array, values.many, values.const) == ("Acc", True, True, False)
     assert (grads.many, grads.const, grads.optional) == (True, True, False)
     assert (velocities.many, velocities.optional, chunks.many) == (True, True, False)
 

@@ -8,7 +8,7 @@ import re
 import pytest
 from checks.tasks import PASSES, task
 
-from gpucnn.cuda import bands, plans
+from gpucnn.cuda import bands, dense_gradients, plans
 from gpucnn.cuda.bands import Sight, Tile
 from gpucnn.cuda.families import apart, band, band_backward, band_weight, sliding
 from gpucnn.cuda.machine import nominal
@@ -116,3 +116,31 @@ def test_bands_fit_into_the_memory_that_kernels_declare(rng):
                     assert threads // band._groups(given) * plan.option("pixels") >= tile.outputs
                 else:
                     assert 1 <= plan.option("pieces") <= tile.tiles
+
+
+@pytest.mark.parametrize(
+    ("images", "features", "outputs", "dtype", "found"),
+    [
+        (512, 84, 10, "float32", True),  # LeNet's last
+        (512, 120, 84, "float32", True),
+        (128, 64, 10, "float32", True),  # ResNet-20's
+        (128, 64, 10, "float16", True),
+        (1024, 256, 10, "float16", True),
+        (128, 512, 100, "float64", False),  # more than there is room for
+        (128, 2048, 1000, "float32", False),
+        (1024, 4096, 128, "float16", False),  # work for tensor cores
+    ],
+)
+def test_all_gradients_of_dense_layers_are_computed_at_once_where_that_is_faster(
+    images, features, outputs, dtype, found
+):
+    shapes = (images, 1, 1, features), (outputs, 1, 1, features)
+    assert dense_gradients.is_faster(task("backward_data", *shapes, dtype)) == found
+
+
+def test_blocks_of_dense_layers_are_those_that_the_kernel_declares():
+    source = (folder("kernels") / "dense_backward.cu").read_text()
+    outputs = (dense_gradients.most_outputs(dtype) for dtype in ("float64", "float32"))
+    assert "OUTPUTS = sizeof(Acc) == 8 ? {} : {};".format(*outputs) in source
+    assert f"IMAGES = {dense_gradients.IMAGES};" in source
+    assert f"#define COLUMNS {dense_gradients.COLUMNS}\n" in (folder("kernels") / "columns.cuh").read_text()

@@ -194,7 +194,7 @@ def _launching(run: Callable[..., None]) -> Callable[..., None]:
 def _hosted(argument: Any) -> Any:
     """Return what a kernel's argument holds: an array, a list of arrays, or a structure."""
     if isinstance(argument, list):
-        return [array.host for array in argument]
+        return [None if array is None else array.host for array in argument]
     return argument.host if isinstance(argument, ndarray) else argument
 
 

@@ -192,16 +192,17 @@ class _Buffer:
 
 
 class _List:
-    """A list of arrays as the kernel sees it: each between guard pages, and so is the table of their addresses."""
+    """A list of arrays as the kernel sees it: each between guard pages or missing, and the table of their addresses."""
 
     def __init__(self, kernel: Kernel, index: str, arrays: list[Any], parameter: str, schedule: Schedule) -> None:
         if parameter[0] not in "cp":
             raise KernelError(f"{kernel.name}, argument {index}: takes no list of arrays")
+        kinds = parameter[0].upper() + parameter[1]
         self.buffers = [
-            _Buffer(kernel, f"{index}[{i}]", array, parameter[0].upper() + parameter[1], schedule)
+            _Buffer(kernel, f"{index}[{i}]", np.uint64(0) if array is None else array, kinds, schedule)
             for i, array in enumerate(arrays)
         ]
-        addresses = np.array([buffer.address for buffer in self.buffers], np.uint64)
+        addresses = np.array([buffer.value.value or 0 for buffer in self.buffers], np.uint64)
         self.table = _Buffer(kernel, index, addresses, "CL", schedule)
         self.value = self.table.value
         self.regions = [region for buffer in (*self.buffers, self.table) for region in buffer.regions]

@@ -118,7 +118,7 @@ def on_gpu() -> launch.Compiler:
 
         def placed(argument: Any, is_array: bool) -> Any:
             if isinstance(argument, list):
-                return [cupy.asarray(array) for array in argument]
+                return [None if array is None else cupy.asarray(array) for array in argument]
             return cupy.asarray(argument) if is_array and isinstance(argument, np.ndarray) else argument
 
         def brought_back(host: Any, device: Any) -> None:

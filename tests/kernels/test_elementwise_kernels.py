@@ -190,12 +190,15 @@ def shifted(x: np.ndarray, places: int) -> np.ndarray:
     return memory[places:].reshape(x.shape)
 
 
-def test_all_parameters_are_updated_by_one_launch(monkeypatch):
+@pytest.mark.parametrize("half", [None, np.float16])
+def test_all_parameters_are_updated_by_one_launch(monkeypatch, half):
+    """And half copies, where there are some."""
     launched = []
     compiler = launch.compilers["numpy"]
     monkeypatch.setitem(launch.compilers, "numpy", lambda k, dtype: launched.append(k.name) or compiler(k, dtype))
     optimizer = Adam()
     params = {str(i): Parameter(x, grad=x.copy()) for i, x in enumerate(numbers(6, (3,), (5, 700), dtype="float32"))}
+    params["1"].half = half and params["1"].value.astype(half)
     optimizer.build(params)
     optimizer.update(params, lr=0.1, step=0)
     assert launched == ["adam_update"]

@@ -13,6 +13,7 @@ from checks.plans import forced
 from cushim import cupy_stand_in
 
 from gpucnn.backend import Device
+from gpucnn.cuda import dense_gradients
 from gpucnn.layers.activation import Gelu, Relu, Tanh
 from gpucnn.layers.base import Layer
 from gpucnn.layers.batch_norm import BatchNorm
@@ -95,6 +96,18 @@ def test_gradients_are_those_of_finite_differences(cuda):
     assert float((found["dx"] * direction).sum()) == pytest.approx(slope, rel=1e-6)
 
 
+def test_a_dense_layers_gradients_are_one_launch(cuda):
+    """And what is behind the activation; the first layer's, whose input has none, are not."""
+    (x,) = numbers(8, (3, *SHAPE), dtype=np.float32)
+    device = Device.named("cuda")
+    model = Model(NETWORKS["dense layers"](), SHAPE, device=device)
+    y, saved = model.layers.forward(device.asarray(x), train=STEP)
+    with named() as names:
+        model.layers.backward_params(y, saved)
+    assert names[:2] == ["dense_backward"] * 2
+    assert "dense_backward" not in names[2:]
+
+
 STATISTICS = ["batch_norm_part_statistics", "batch_norm_merge_statistics", "batch_norm_train"]
 SUMS = ["batch_norm_part_sums", "batch_norm_add_sums", "batch_norm_backward"]
 PRODUCTS = ["conv2d_backward_weight", "add_parts", "conv2d_backward_data"]
@@ -129,8 +142,9 @@ def test_a_convolution_takes_the_statistics_of_the_norm_after_it(cuda):
         np.testing.assert_allclose(array, one_by_one[key], rtol=1e-9, atol=1e-10, err_msg=key)
 
 
-def test_gradients_of_all_layers_are_summed_by_one_launch(cuda):
+def test_gradients_of_all_layers_are_summed_by_one_launch(cuda, monkeypatch):
     """To the same bits; where gradients are added to, at once."""
+    monkeypatch.setattr(dense_gradients, "IMAGES", 2)  # of a part
     (x,) = numbers(8, (3, *SHAPE), dtype=np.float32)
     device, found = Device.named("cuda"), []
     for times, whole in ((1, True), (1, False), (2, True)):
@@ -146,6 +160,16 @@ def test_gradients_of_all_layers_are_summed_by_one_launch(cuda):
     for one, other, double in zip(together, one_by_one, twice, strict=True):
         np.testing.assert_array_equal(one, other)
         np.testing.assert_array_equal(double, 2 * one)
+
+
+def test_sums_of_a_convolution_whose_gradients_are_computed_at_once_wait_too(cuda):
+    device = Device.named("cuda")
+    model = Model([Conv2d(4, 3), Conv2d(4, 3)], SHAPE, device=device)
+    y, saved = model.forward(device.asarray(numbers(8, (3, *SHAPE), dtype=np.float32)[0]), train=STEP)
+    with forced("band_backward"), named() as names:
+        model.backward(y, saved)
+    assert names.count("band_backward") == names.count("add_all_parts") == 1
+    assert "add_parts" not in names
 
 
 def test_a_block_is_evaluated_by_its_convolutions(cuda):

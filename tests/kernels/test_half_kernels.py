@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from gpucnn import ops
 from gpucnn.cuda import launch, sums
 from gpucnn.ops.cast import narrowed, store, widened
 from gpucnn.ops.sums import sum_rows
+from gpucnn.ops.update import adagrad_update, adam_update, sgd_update
 from gpucnn.random import Stream
 
 pytestmark = pytest.mark.usefixtures("on_kernels")
@@ -223,6 +225,35 @@ def test_many_arrays_are_stored_at_once_times_a_scale(half):
     store([x, y], found, np.array([3], np.float32))
     for array, stored in zip((x, y), found, strict=True):
         np.testing.assert_array_equal(stored, half.rounded(array * np.float32(3)))
+
+
+UPDATES = {
+    sgd_update: {"momentum": 0.9, "nesterov": True, "decay": 0.1},
+    adam_update: {"step": 2, "beta1": 0.8, "beta2": 0.95, "eps": 1e-3, "decay": 0.1, "decoupled": True},
+    adagrad_update: {"eps": 1e-3, "decay": 0.1},
+}
+
+
+@pytest.mark.parametrize("update", UPDATES)
+def test_an_update_writes_half_copies_with_the_bits_of_what_is_stored_later(half, update):
+    """And weights with the bits that they have without; nothing where the step is skipped."""
+    given = [numbers(17 + i, (5,), (3, 700), (8,), dtype=np.float32) for i in range(4 if update is adam_update else 3)]
+    given[2:] = [[abs(x) for x in slot] for slot in given[2:]]
+    given[0][2][:] = 1e-9, 6.1e-5, 65519.0, 65520.0, -3e38, 0.0, -0.0, 1 + 2.0**-11
+    given[1][2][:] = 0  # so that these stay about as they are: below halves' normal numbers, and beyond them
+    for skip in (np.zeros(1, np.int32), np.ones(1, np.int32)):
+        plain, together = ([[x.copy() for x in slot] for slot in given] for _ in range(2))
+        copies = [None, *(np.full(x.shape, 7, half.dtype) for x in given[0][1:])]
+        options = {"lr": 1e-7, "skip": skip, **UPDATES[update]}
+        update(*plain, [True, True, False], **options)
+        update(*together, [True, True, False], **options, copies=copies)
+        for one, other in zip(chain(*plain), chain(*together), strict=True):
+            np.testing.assert_array_equal(one, other)
+        stored = [np.full(x.shape, 7, half.dtype) for x in given[0][1:]]
+        if not skip:
+            store(plain[0][1:], stored)
+        for copy, expected in zip(copies[1:], stored, strict=True):
+            np.testing.assert_array_equal(copy.view(np.uint16), expected.view(np.uint16))
 
 
 def test_dropout(half):

@@ -37,6 +37,18 @@ def from_the_device() -> list[Any]:
     return found
 
 
+def copied() -> list[Any]:
+    """A step that is taken and one that is not, of an array without and two with a half copy."""
+    given, found = [np.resize(X, size) for size in (5, 2100, 7)], []
+    for skip in (np.zeros(1, np.int32), np.ones(1, np.int32)):
+        values, squares = [x.copy() for x in given], [abs(x) for x in given]
+        halves = [None, *(np.zeros(x.shape, np.float16) for x in given[1:])]
+        options = {"lr": 0.1, "eps": 0.1, "decay": 0.1, "skip": skip, "copies": halves}
+        adagrad_update(values, given, squares, [True] * 3, **options)
+        found += [*values, *halves[1:]]
+    return found
+
+
 def scaled() -> list[Any]:
     """Steps of which the fourth is bad, and the second and the last double."""
     scale, counts, seen = np.array([8], np.float32), np.array([0, 5], np.int32), []
@@ -58,6 +70,7 @@ RUNS: dict[str, Run] = {
     "adam": lambda: steps(adam_update, 2, lr=0.1, step=3, beta1=0.9, beta2=0.99, eps=0.1, decay=0.1, decoupled=False),
     "adagrad": lambda: steps(adagrad_update, 1, lr=0.1, eps=0.1, decay=0.1),
     "from the device": from_the_device,
+    "copies": copied,
     "loss scale": scaled,
     "finite": nonfinite,
 }
@@ -78,12 +91,17 @@ MUTANTS = [
     Mutant("update", "i += THREADS", "i += THREADS - 1", "adam"),
     Mutant("update", "chunks + 4 * blockIdx.x", "chunks", "sgd"),
     Mutant("update", "squares[chunk.array]", "squares[0]", "adam"),
-    Mutant("update", "Acc(square[i]) + g * g", "Acc(square[i])", "adagrad"),
+    Mutant("update", "square[i] + g * g", "square[i]", "adagrad"),
     Mutant("update", "length * g / (sqrt(s) + eps)", "length * g / sqrt(s + eps)", "adagrad"),
     Mutant("update", "numbers ? *numbers : lr", "lr", "from the device"),
     Mutant("update", "root = numbers[1]", "root = numbers[2]", "from the device"),
     Mutant("update", "skip && *skip", "false", "from the device"),
     Mutant("update", "Acc(1) / Acc(*scale)", "Acc(*scale)", "from the device"),
+    Mutant("update", "copies[chunk.array]", "copies[1]", "copies", "float16"),
+    Mutant("update", "copy[i] = T(w)", "copy[i] = T(value[0])", "copies", "float16"),
+    Mutant("update", "value[i] = w;", "value[i] = T(w);", "copies", "float16"),
+    Mutant("update", "if (copy) ", "", "copies", "float16"),
+    Mutant("update", "skip && *skip", "false", "copies", "float16"),
     Mutant("finite", "atomicAdd(total, found)", "*total += found", "finite"),
     Mutant("finite", "i < chunk.end", "i <= chunk.end", "finite"),
     Mutant("finite", "arrays[chunk.array]", "arrays[0]", "finite"),

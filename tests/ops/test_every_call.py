@@ -13,7 +13,7 @@ from cushim import cupy_stand_in
 from gpucnn import ops
 from gpucnn.backend import Device
 
-APART = {"conv2d_output_shape", "pool2d_output_shape", "conv2d_gradients"}
+APART = {"conv2d_output_shape", "pool2d_output_shape", "conv2d_gradients", "dense_gradients"}
 """Computes nothing, and what is computed by kernels or not at all."""
 
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from checks.halves import HALVES
 
 from gpucnn.cpu import update
 from gpucnn.errors import ArgumentError
@@ -162,6 +163,22 @@ def test_updates_in_place_and_leaves_gradients(name, arguments, dtype, rng):
     assert all(optimizer.state[key] is array and array.dtype == dtype for key, array in state.items())
     assert state.keys() == {f"{slot}:{path}" for slot in optimizer.slots for path in params}
     np.testing.assert_equal(grads, kept)
+
+
+@every_optimizer
+@pytest.mark.parametrize("half", HALVES.values(), ids=HALVES)
+def test_half_copies_are_the_weights_rounded(name, arguments, half, rng):
+    """Of the parameters that have one; they stay as they are in a step that is skipped."""
+    params, grads, rates = problem(rng, np.float32)
+    weight = params["0.dense.w"]
+    weight.half = np.zeros(weight.value.shape, half.dtype)
+    optimizer = make(name, arguments)
+    optimizer.build(params)
+    run(optimizer, params, grads[:2], rates[:2])
+    np.testing.assert_array_equal(weight.half, half.rounded(weight.value))
+    weight.half[...] = 7
+    optimizer.update(params, lr=rates[2], step=2, skip=np.array([1], np.int32))
+    np.testing.assert_array_equal(weight.half, half.rounded(np.full(weight.value.shape, 7)))
 
 
 @every_optimizer
