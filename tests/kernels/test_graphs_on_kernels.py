@@ -64,7 +64,7 @@ class Told(Observer):
 
 
 @pytest.fixture
-def launches(modules: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
+def launches(modules: Any, nothing_drawn: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     """CuPy's stand-in, with the kernels' CPU build behind it; how many operations each graph that was launched had."""
     cupy_stand_in.install(monkeypatch, lambda kernel, dtype: modules[dtype].get_function(kernel.name))
     monkeypatch.chdir(tmp_path)
