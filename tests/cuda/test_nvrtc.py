@@ -86,8 +86,9 @@ def test_all_that_are_not_for_every_architecture(dtype, architecture):
 
 
 def keeps_to_its_registers(found: dict[str, Kernel], dtype: str, architecture: str) -> None:
-    """Nor is anything computed in double precision but in float64: a constant or a function that is double by mistake
-    makes a kernel many times slower, and no less right.
+    """Fail where a kernel spills, or computes in double precision what is not float64.
+
+    A constant or a function that is double by mistake makes a kernel many times slower, and no less right.
     """
     usages, ptx = nvrtc.compiled(source(files_of(found), dtype, found), architecture)
     assert (".f64" in ptx) == (dtype == "float64")
