@@ -42,7 +42,7 @@ CONFIG: dict[str, Any] = {
         {"dense": 3},
     ],
     "loss": {"cross_entropy": {"class_weights": [1, 2, 3]}},
-    "optimizer": {"adamw": {"lr": 0.01, "weight_decay": 0.1}},
+    "optimizer": {"adamw": {"lr": 0.01, "weight_decay": 0.1, "norm_bias_lr": 4.0}},
     "schedule": {"cosine": {"warmup": 3}},
     "training": {"epochs": 2, "checkpoint_every": {"steps": 4}},
 }
