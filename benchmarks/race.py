@@ -122,7 +122,8 @@ class _Look(Observer):
         """Return whether the target is reached."""
         self._clock.stop()
         assert self._test is not None
-        accuracy = evaluate(self._trainer.model, self._trainer.loss, self._test).accuracy
+        trainer, views = self._trainer, self._trainer.experiment.training.evaluate
+        accuracy = evaluate(trainer.model, trainer.loss, self._test, views=views).accuracy
         self.found.looks.append((self._trainer.progress.step, self._clock.seconds, accuracy))
         synchronize(self._trainer.device)
         self._clock.go()

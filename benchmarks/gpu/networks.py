@@ -48,7 +48,11 @@ class Case:
         """
         name = CONFIGS[self.network]
         file = ROOT / "benchmarks" / "configs" / f"{name}.yaml"
-        changes = [f"precision={precision or self.precision}", f"optimizer.sgd.lr={LEARNING_RATE}"]
+        changes = [
+            f"precision={precision or self.precision}",
+            f"optimizer.sgd.lr={LEARNING_RATE}",
+            "optimizer.sgd.norm_bias_lr=1",
+        ]  # as peers
         return load(file if file.is_file() else find_config(name), changes)
 
 

@@ -113,6 +113,14 @@ def _augment(facts: _Facts) -> Iterator[Problem]:
             yield Problem(("data", "augment", i, augmentation.name), message)
 
 
+@_rule("training.evaluate")
+def _views(facts: _Facts) -> Iterator[Problem]:
+    shift, size = facts.experiment.training.evaluate.shift, facts.info.shape[:2]
+    if shift >= min(size):
+        message = f"is {shift}, which must be below the images' height and width, {list(size)}"
+        yield Problem(("training", "evaluate", "shift"), message)
+
+
 @_rule("data.normalize")
 def _normalize(facts: _Facts) -> Iterator[Problem]:
     statistics, channels = facts.experiment.data.normalize, facts.info.shape[-1]

@@ -112,6 +112,15 @@ class Every(Section):
     """Steps from one checkpoint to the next."""
 
 
+class Views(Section):
+    """Forms of an image that its scores are averaged over."""
+
+    mirror: bool = False
+    """Whether over the image and its mirror image."""
+    shift: NonNegativeInt = 0
+    """Whether over the image where it is, which counts a half, and moved up left and down right by so many pixels."""
+
+
 class Training(Section):
     """How long to train, and what to keep on the way."""
 
@@ -126,6 +135,9 @@ class Training(Section):
     auto: as many as fit, found when memory runs out. null: the whole batch, or an error that says what would fit."""
     early_stopping: EarlyStopping | None = None
     """When to stop before the last epoch; needs `data.validation`."""
+    evaluate: Views = Field(default={}, validate_default=True)
+    """What scores are averages over where the trained network evaluates and predicts; validation after an epoch looks
+    at each image once."""
 
 
 class Experiment(Section):

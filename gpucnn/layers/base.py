@@ -25,6 +25,7 @@ from gpucnn.registry import Registered
 class Parameter:
     """An array that is learned, its gradient, and whether weight decay applies: to weights, not to biases and norms.
 
+    shifts_norm: whether it is the bias of a norm, which may have a learning rate of its own.
     half: in a network of halves, the copy that its operations take, written whenever `value` changes: by optimizers in
     their update, by others afterwards (`refresh`).
     The value and its gradient are float32 there: a half would lose most steps of training.
@@ -34,6 +35,7 @@ class Parameter:
     decay: bool = True
     grad: Array | None = None
     half: Array | None = None
+    shifts_norm: bool = False
 
     @property
     def operand(self) -> Array:

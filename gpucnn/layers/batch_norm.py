@@ -33,6 +33,7 @@ class BatchNorm(Layer, name="batch_norm"):
         super().build(shape, builder)
         channels = shape[-1:]
         self.params = {"gamma": builder.constant(channels, 1.0), "beta": builder.constant(channels, 0.0)}
+        self.params["beta"].shifts_norm = True
         self.state = {"mean": builder.array(channels, 0.0), "var": builder.array(channels, 1.0)}
 
     def forward(

@@ -42,8 +42,9 @@ class Adagrad(Optimizer, name="adagrad"):
         eps: PositiveFloat = 1e-10,
         weight_decay: NonNegativeFloat = 0.0,
         decay_all: bool = False,
+        norm_bias_lr: PositiveFloat = 1.0,
     ) -> None:
-        super().__init__(lr, weight_decay, decay_all)
+        super().__init__(lr, weight_decay, decay_all, norm_bias_lr)
         self.eps = eps
 
     def update_all(self, weights: Weights, lr: float, step: int, **told: Array | None) -> None:

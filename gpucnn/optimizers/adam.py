@@ -45,8 +45,9 @@ class Adam(Optimizer, name="adam"):
         eps: PositiveFloat = 1e-8,
         weight_decay: NonNegativeFloat = 0.0,
         decay_all: bool = False,
+        norm_bias_lr: PositiveFloat = 1.0,
     ) -> None:
-        super().__init__(lr, weight_decay, decay_all)
+        super().__init__(lr, weight_decay, decay_all, norm_bias_lr)
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
 
     def update_all(self, weights: Weights, lr: float, step: int, **told: Array | None) -> None:

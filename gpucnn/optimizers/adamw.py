@@ -33,5 +33,6 @@ class AdamW(Adam, name="adamw"):
         eps: PositiveFloat = 1e-8,
         weight_decay: NonNegativeFloat = 0.01,
         decay_all: bool = False,
+        norm_bias_lr: PositiveFloat = 1.0,
     ) -> None:
-        super().__init__(lr, beta1, beta2, eps, weight_decay, decay_all)
+        super().__init__(lr, beta1, beta2, eps, weight_decay, decay_all, norm_bias_lr)

@@ -42,8 +42,9 @@ class SGD(Optimizer, name="sgd"):
         nesterov: bool = False,
         weight_decay: NonNegativeFloat = 0.0,
         decay_all: bool = False,
+        norm_bias_lr: PositiveFloat = 1.0,
     ) -> None:
-        super().__init__(lr, weight_decay, decay_all)
+        super().__init__(lr, weight_decay, decay_all, norm_bias_lr)
         if nesterov and not momentum:
             raise ArgumentError("SGD: nesterov (=True) needs momentum above 0: set momentum, 0.9 say, or drop nesterov")
         self.momentum, self.nesterov = momentum, nesterov

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from gpucnn.backend import Array, array_module, to_numpy
+from gpucnn.config.experiment import Views
 from gpucnn.data.loader import Loader
 from gpucnn.losses.base import Loss
 from gpucnn.model import Model
+from gpucnn.training.views import averaged
 
 _TOP = 5
 
@@ -76,17 +78,23 @@ class Evaluation:
 
 
 def evaluate(
-    model: Model, loss: Loss, loader: Loader, *, part: int | None = None, between: Callable[[], None] = lambda: None
+    model: Model,
+    loss: Loss,
+    loader: Loader,
+    *,
+    part: int | None = None,
+    views: Views = Views(),  # noqa: B008 - frozen
+    between: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Return how well `model` does on all images of `loader`, in its evaluating form (no dropout, running statistics).
 
-    part: the images computed at a time, where a batch does not fit into memory. between: called after every batch; it
-    may raise to stop.
+    part: the images computed at a time, where a batch does not fit into memory. views: what scores are averages over,
+    see `gpucnn.training.views`. between: called after every batch; it may raise to stop.
     """
     total, top, classes = 0.0, 0, model.output_shape[-1]
     confusion = np.zeros((classes, classes), np.int64)
     for x, labels in loader.batches(epoch=0):
-        scores = _scores(model, x, part or len(x))
+        scores = averaged(lambda x: _scores(model, x, part or len(x)), x, views)
         total += float(loss.forward(scores, labels)[0]) * len(labels)
         truth, predicted = to_numpy(labels), to_numpy(scores.argmax(axis=1))
         confusion += np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes)

@@ -39,7 +39,7 @@ def why_eager(experiment: Experiment, device: Device) -> str:
     if experiment.impl == "reference":
         return "impl is reference: what it calls cannot be recorded"
     optimizer = experiment.optimizer.build()
-    if not optimizer.numbers(optimizer.lr, 0):
+    if not optimizer.row(optimizer.lr, 0):
         return f"{optimizer.name} does not say what it takes from the learning rate (Optimizer.numbers)"
     return ""
 
@@ -56,9 +56,7 @@ class GraphStep:
         self._gradients, self._model, self._optimizer, self._seed = gradients, gradients.model, optimizer, seed
         self._scaling = scaling
         self.recorder = Recorder(self._model.device)
-        self.ledger = Ledger(
-            self._model.device, accumulator(self._model.dtype), len(optimizer.numbers(optimizer.lr, 0))
-        )
+        self.ledger = Ledger(self._model.device, accumulator(self._model.dtype), len(optimizer.row(optimizer.lr, 0)))
         self._statistics = Backup(list(self._model.state.values()))
         self._replays: dict[int, Work] = {}  # by how many steps they are
 
@@ -138,7 +136,7 @@ class CapturedStep:
         self.stream, self._steps = self.step.recorder.stream, steps
         self.step.recorder.begin()
         with self.stream:
-            self.step.ledger.open(0, [optimizer.numbers(optimizer.lr, 0)] * ROWS)
+            self.step.ledger.open(0, [optimizer.row(optimizer.lr, 0)] * ROWS)
         with computing(experiment):
             self.step.queue(WARM_UP)
             self.step.record(steps)

@@ -115,7 +115,7 @@ class Queue:
     def _queue(self, step: int, batch: int, count: int) -> _Queued:
         """Queue so many steps and the copy of their page."""
         trainer, ledger = self._trainer, self._step.ledger
-        rows = [trainer.optimizer.numbers(trainer.learning_rate(i), i) for i in range(step, step + count)]
+        rows = [trainer.optimizer.row(trainer.learning_rate(i), i) for i in range(step, step + count)]
         self._pages.reverse()
         with self._stream:
             ledger.open(step, rows)

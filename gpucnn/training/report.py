@@ -43,7 +43,7 @@ def _evaluation(trainer: Trainer, split: str, at: Progress, weights: str) -> dic
     """Return how the network does now, with what its weights are: those of `at`."""
     loader = trainer.data.evaluation(split)
     assert loader is not None  # the split was chosen because it has images
-    found = trainer.evaluate(loader)
+    found = trainer.evaluate(loader, trainer.experiment.training.evaluate)
     return {"weights": weights, "epoch": at.epoch, "step": at.step, **found.dump(trainer.data.info.classes)}
 
 

@@ -26,6 +26,7 @@ from gpucnn.training.images import as_images
 from gpucnn.training.metrics import read_lines
 from gpucnn.training.parts import ExperimentData, build_model
 from gpucnn.training.run_folder import latest
+from gpucnn.training.views import averaged
 from gpucnn.tuning.choices import Choices, choices
 
 
@@ -119,7 +120,8 @@ class Run:
             batch = images[start : start + size]
             ready = self._normalize.apply(batch, dtype) if self._normalize else scaled(batch, dtype)
             with computing(self.config), plans.using(self._choices):
-                scores, _ = self.model.forward(self.device.asarray(ready))
+                x, views = self.device.asarray(ready), self.config.training.evaluate
+                scores = averaged(lambda x: self.model.forward(x)[0], x, views)
                 rows.append(to_numpy(self.loss.probabilities(scores)))
         return np.concatenate(rows)
 
@@ -132,7 +134,7 @@ class Run:
         if loader is None:
             raise ArgumentError(f"split (={split!r}): the data set of this run has no such images")
         with computing(self.config), plans.using(self._choices):
-            return evaluate(self.model, self.loss, loader, part=self._part)
+            return evaluate(self.model, self.loss, loader, part=self._part, views=self.config.training.evaluate)
 
     @property
     def _part(self) -> int | None:

@@ -18,7 +18,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import numpy as np
 
 from gpucnn.backend import Array, Device, to_numpy
-from gpucnn.config.experiment import Experiment
+from gpucnn.config.experiment import Experiment, Views
 from gpucnn.cuda import plans
 from gpucnn.data.loader import Loader
 from gpucnn.errors import NonFiniteError
@@ -172,9 +172,10 @@ class Trainer:
             self.observer.message(news)
 
     @_by_its_plans
-    def evaluate(self, loader: Loader) -> Evaluation:
+    def evaluate(self, loader: Loader, views: Views = Views()) -> Evaluation:  # noqa: B008 - frozen
         """Return how well the network does now on the images of a loader."""
-        return evaluate(self.model, self.loss, loader, part=self.gradients.part, between=self.interrupts.check)
+        part, between = self.gradients.part, self.interrupts.check
+        return evaluate(self.model, self.loss, loader, part=part, views=views, between=between)
 
     @property
     def by_graphs(self) -> bool:

@@ -19,7 +19,7 @@ EXAMPLES = {
         {"padding": 2, "mode": "reflect"},
         {"padding": (4, 9), "mode": "edge"},
     ],
-    "horizontal_flip": [{}, {"rate": 0.9}],
+    "horizontal_flip": [{}, {"rate": 0.9}, {"alternating": True}],
     "cutout": [{"size": 3}, {"size": (1, 4), "fill": 128}, {"size": 2}],
 }
 CASES = [(name, arguments) for name in Augmentation.registry for arguments in EXAMPLES.get(name, [{}])]
@@ -161,6 +161,16 @@ def test_flips_mirror_at_their_rate(rate):
     chosen = (flipped == mirrored).all(axis=(1, 2, 3))
     assert (chosen | (flipped == image).all(axis=(1, 2, 3))).all()
     assert abs(chosen.mean() - rate) <= 5 * (rate * (1 - rate) / count) ** 0.5
+
+
+def test_an_alternating_flip_mirrors_each_image_in_every_other_epoch():
+    """In the first epoch as one that does not alternate, and about half of the images in any."""
+    images, indices = pictures(200), np.arange(200) * 7
+    epochs = [make("horizontal_flip", {"alternating": True}).apply(images, indices, stream(e)) for e in range(4)]
+    np.testing.assert_array_equal(epochs[0], make("horizontal_flip", {}).apply(images, indices, stream(0)))
+    np.testing.assert_array_equal(epochs[1], epochs[0][:, :, ::-1])
+    np.testing.assert_array_equal(epochs[2:], epochs[:2])
+    assert 70 < (epochs[0] == images).all(axis=(1, 2, 3)).sum() < 130
 
 
 @cutouts

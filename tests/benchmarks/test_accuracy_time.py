@@ -42,9 +42,9 @@ def test_looking_is_not_counted(monkeypatch):
     now = [0.0]
     evaluate, step = race.evaluate, race.Trainer.step
 
-    def slow_evaluate(*arguments):
+    def slow_evaluate(*arguments, **settings):
         now[0] += 100
-        return evaluate(*arguments)
+        return evaluate(*arguments, **settings)
 
     def slow_step(*arguments):
         now[0] += 1

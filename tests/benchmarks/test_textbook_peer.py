@@ -15,7 +15,12 @@ from benchmarks.peers.gpucnn import Gpucnn
 from gpucnn.config import load
 from gpucnn.errors import ArgumentError
 
-textbook = pytest.importorskip("benchmarks.peers.textbook")
+
+@pytest.fixture(autouse=True)
+def scipy():
+    """What it computes with; where it is not installed, there is nothing to test."""
+    return pytest.importorskip("scipy.signal")
+
 
 LENET = [
     {"conv2d": {"out_channels": 3, "kernel_size": 5, "padding": "same"}},
@@ -32,13 +37,15 @@ LENET = [
 
 
 def contenders(model, precision="float64"):
+    from benchmarks.peers.textbook import Textbook
+
     images = {"classes": 4, "size": [12, 8], "channels": 2, "train": 8, "test": 4}
     data = {"dataset": {"synthetic": images}, "batch_size": 3}
     plain = {"name": "small", "precision": precision, "data": data, "model": model, "optimizer": {"sgd": {"lr": 1.0}}}
     experiment = load(plain)
     batch = Batch.random(experiment)
     ours = Gpucnn(experiment, batch)
-    return ours, textbook.Textbook(ours.model, batch)
+    return ours, Textbook(ours.model, batch)
 
 
 def test_scores_gradients_and_updates_are_ours():

@@ -26,7 +26,7 @@ layouts = st.sampled_from(sorted(LAYOUTS))
 dtypes = st.sampled_from([np.float32, np.float64])
 seeds = st.integers(0, 2**32 - 1)
 
-many = settings(max_examples=4 * settings().max_examples)
+many = settings(max_examples=2 * settings().max_examples)
 """For tests whose examples take a millisecond each."""
 
 

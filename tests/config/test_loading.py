@@ -152,7 +152,8 @@ training: {epochs: 0, early_stopping: {patience: 2}}
         ({"x": "training: {epochs: 0}"}, "9:12: training.epochs: must be above 0; got 0"),
         (
             {"x": "training: 5"},
-            "9:1: training: must be a mapping with epochs, checkpoint_every, keep_every, micro_batch, early_stopping; ",
+            "9:1: training: must be a mapping with epochs, checkpoint_every, keep_every, micro_batch, "
+            "early_stopping, evaluate; ",
         ),
         (
             {"x": "training: {checkpoint_every: often}"},

@@ -38,7 +38,11 @@ def get(dumped: Any, *path: str | int) -> Any:
         ("training={epochs: 3}", ("training", "epochs"), 3),
         ("training.checkpoint_every.steps=4", ("training", "checkpoint_every"), {"steps": 4}),
         ("data.validation=0.25", ("data", "validation"), 0.25),
-        ("data.augment=[horizontal_flip]", ("data", "augment", 0), {"horizontal_flip": {"rate": 0.5}}),
+        (
+            "data.augment=[horizontal_flip]",
+            ("data", "augment", 0),
+            {"horizontal_flip": {"rate": 0.5, "alternating": False}},
+        ),
         ("data.normalize={mean: [0], std: [1e-1]}", ("data", "normalize"), {"mean": [0.0], "std": [0.1]}),
         ("optimizer.sgd.lr=1e-3", ("optimizer", "sgd", "lr"), 1e-3),
         ("optimizer.sgd.lr=1e-3", ("optimizer", "sgd", "momentum"), 0.9),  # the default's other arguments stay

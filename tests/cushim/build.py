@@ -37,17 +37,17 @@ def unavailable() -> str | None:
     return None if shutil.which("g++") else "kernels run on the CPU where g++ is installed"
 
 
-def kernels_library(text: str, names: list[str], cache: Path) -> Path:
-    """Return the shared library of a source text with these kernels."""
+def kernels_library(text: str, names: list[str], cache: Path, *flags: str) -> Path:
+    """Return the shared library of a source text with these kernels. flags: for g++, after all others."""
     exports = "".join(f"CUSHIM_EXPORT({name})\n" for name in names)
     whole = f'{text}\n#line 1 "exports"\n#include "export.h"\n{exports}'
     runtime = runtime_library(cache)
-    key = _digest(whole, *sorted((HERE / "device").glob("*.h")))
+    key = _digest(whole, *flags, *sorted((HERE / "device").glob("*.h")))
 
     def build(target: Path) -> None:
         source, compiled = target.with_suffix(".cpp"), target.with_suffix(".o")
         source.write_text(whole)
-        _gxx(*KERNEL_FLAGS, "-c", str(source), "-o", str(compiled))
+        _gxx(*KERNEL_FLAGS, *flags, "-c", str(source), "-o", str(compiled))
         _gxx("-shared", str(compiled), str(runtime), "-o", str(target))
 
     return _made(cache / f"kernels-{key}.so", build)

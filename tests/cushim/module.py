@@ -66,11 +66,11 @@ class _Launch(ctypes.Structure):
 
 
 class Module:
-    """The kernels of a source text."""
+    """The kernels of a source text. flags: for g++, after all others."""
 
-    def __init__(self, text: str, names: list[str], cache: Path) -> None:
+    def __init__(self, text: str, names: list[str], cache: Path, *flags: str) -> None:
         self.runtime = _runtime(runtime_library(cache))
-        self.path = kernels_library(text, names, cache)
+        self.path = kernels_library(text, names, cache, *flags)
         self.library = ctypes.PyDLL(str(self.path))  # keeps the interpreter's lock: one launch at a time
 
     def get_function(self, name: str) -> Kernel:

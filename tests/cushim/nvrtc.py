@@ -39,10 +39,13 @@ def library() -> ctypes.CDLL | None:
     return None
 
 
-def compiled(text: str, architecture: str) -> dict[str, Usage]:
-    """Return what each kernel of a source takes on an architecture such as `sm_90`; AssertionError where it fails."""
-    with _program(text, architecture) as (_, log):
-        return _usages(log)
+def compiled(text: str, architecture: str) -> tuple[dict[str, Usage], str]:
+    """Return what each kernel of a source takes on an architecture such as `sm_90`, and its instructions as PTX.
+
+    AssertionError where it fails.
+    """
+    with _program(text, architecture) as (program, log):
+        return _usages(log), _text("PTX", program)
 
 
 def ptx(text: str, architecture: str) -> str:

@@ -19,7 +19,7 @@ def usages() -> Usages:
     """Return what every kernel takes for every dtype and architecture it is compiled for: some minutes of compiling."""
     cases = list(product(DTYPES, ARCHITECTURES))
     with ThreadPoolExecutor() as pool:
-        return dict(zip(cases, pool.map(lambda case: compiled(sources(*case), case[1]), cases), strict=True))
+        return dict(zip(cases, pool.map(lambda case: compiled(sources(*case), case[1])[0], cases), strict=True))
 
 
 def sources(dtype: str, architecture: str) -> str:

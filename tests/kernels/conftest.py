@@ -67,6 +67,12 @@ def modules(builds: Path) -> dict[str, Kernels]:
         return dict(zip(DTYPES, pool.map(lambda dtype: Kernels(dtype, builds), DTYPES), strict=True))
 
 
+@pytest.fixture
+def nothing_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs draw no pictures, which takes most of a small one's time."""
+    monkeypatch.setattr("gpucnn.training.report._draw", lambda *_: None)
+
+
 @pytest.fixture(autouse=True)
 def plans_anew() -> Iterator[None]:
     """Plans are rated once for each task; here, tests change what they depend on."""

@@ -43,7 +43,7 @@ CONFIG: dict[str, Any] = {
         {"dense": 3},
     ],
     "loss": {"cross_entropy": {"class_weights": [1, 2, 3]}},
-    "optimizer": {"adamw": {"lr": 0.01, "weight_decay": 0.1}},
+    "optimizer": {"adamw": {"lr": 0.01, "weight_decay": 0.1, "norm_bias_lr": 4.0}},
     "schedule": {"cosine": {"warmup": 3}},
     "training": {"epochs": 2, "checkpoint_every": {"steps": 4}},
 }
@@ -65,7 +65,7 @@ class Told(Observer):
 
 
 @pytest.fixture
-def launches(modules: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
+def launches(modules: Any, nothing_drawn: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     """CuPy's stand-in, with the kernels' CPU build behind it; how many operations each graph that was launched had."""
     cupy_stand_in.install(monkeypatch, lambda kernel, dtype: modules[dtype].get_function(kernel.name))
     monkeypatch.chdir(tmp_path)

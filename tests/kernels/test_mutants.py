@@ -71,7 +71,7 @@ def mutated(builds: Path, launched: dict[str, list[str]]) -> dict[Mutant, dict[s
     def compiled(some: list[Mutant]) -> dict[Mutant, dict[str, Any]]:
         text = "".join(mutant.text(names[mutant], number) for number, mutant in enumerate(some))
         numbered = [f"{name}_{number}" for number, mutant in enumerate(some) for name in names[mutant]]
-        module = Module(text, numbered, builds)
+        module = Module(text, numbered, builds, "-O0")  # each is run but twice
         return {
             mutant: {name: module.get_function(f"{name}_{number}") for name in names[mutant]}
             for number, mutant in enumerate(some)

@@ -24,6 +24,8 @@ from gpucnn.training.observer import Observer
 from gpucnn.training.parity import Side, parity
 from gpucnn.training.parts import build_model
 
+pytestmark = pytest.mark.usefixtures("nothing_drawn")
+
 CONFIG: dict[str, Any] = {
     "name": "kernels",
     "precision": "float64",

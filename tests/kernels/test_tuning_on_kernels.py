@@ -20,7 +20,6 @@ from gpucnn.cuda import plans
 from gpucnn.cuda.families import apart, band_backward, plain
 from gpucnn.cuda.plans import Plan
 from gpucnn.profiling import peaks, tuned
-from gpucnn.training import report
 from gpucnn.training.checkpoint import Checkpoint
 from gpucnn.training.observer import Observer
 from gpucnn.tuning.cache import Cache, identity
@@ -35,12 +34,11 @@ SMALL = {
 
 
 @pytest.fixture(autouse=True)
-def cuda(modules: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def cuda(modules: Any, nothing_drawn: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """CuPy's stand-in with kernels, one family of plans, a cache of its own, and peaks that are measured in no time."""
     monkeypatch.setenv("GPUCNN_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plans, "families", lambda: {"plain": plain})
-    monkeypatch.setattr(report, "_draw", lambda *_: None)
     for name, value in {"CPU_SIZE": 16, "GPU_SIZE": 16, "COPY_BYTES": 2**14}.items():
         monkeypatch.setattr(peaks, name, value)
     cupy_stand_in.install(monkeypatch, lambda kernel, dtype: modules[dtype].get_function(kernel.name))

@@ -32,10 +32,11 @@ def test_running_statistics_by_hand():
 
 
 def test_scale_and_shift_are_learned_without_weight_decay():
+    """And the shift says that it is one: its learning rate may be another."""
     layer = built(BatchNorm(), shape=(3, 3, 5)).layer
-    assert {key: (p.value.tolist(), p.decay) for key, p in layer.params.items()} == {
-        "gamma": ([1] * 5, False),
-        "beta": ([0] * 5, False),
+    assert {key: (p.value.tolist(), p.decay, p.shifts_norm) for key, p in layer.params.items()} == {
+        "gamma": ([1] * 5, False, False),
+        "beta": ([0] * 5, False, True),
     }
 
 

@@ -114,6 +114,28 @@ def test_ten_steps_are_the_oracles(name, arguments, decay_all, rng):
             )
 
 
+@every_optimizer
+@pytest.mark.parametrize("told", [False, True])
+def test_biases_of_norms_may_have_a_rate_of_their_own(name, arguments, told, rng):
+    """Whether lr and step are given, or the numbers that they make."""
+    params, grads, rates = problem(rng)
+    params["0.dense.b"].shifts_norm = True
+    optimizer, expected = make(name, {**arguments, "norm_bias_lr": 64.0}), make(name, arguments)
+    optimizer.build(params)
+    expected.build(params)
+    for step, rate in enumerate(rates):
+        before = {path: p.value.copy() for path, p in params.items()}
+        for path, p in params.items():
+            p.grad = grads[step][path]
+        row = np.array(optimizer.row(rate, step))
+        assert len(row) == 2 * len(expected.row(rate, step))
+        optimizer.update(params, **({"lr": 0.0, "step": 0, "numbers": row} if told else {"lr": rate, "step": step}))
+        for path, factor in (("0.dense.w", 1.0), ("0.dense.b", 64.0)):
+            found, params[path].value = params[path].value, before[path]
+            expected.update({path: params[path]}, lr=factor * rate, step=step)
+            np.testing.assert_array_equal(params[path].value, found)
+
+
 @pytest.mark.torch
 @every_optimizer
 def test_ten_steps_are_pytorchs(name, arguments, rng):

@@ -60,6 +60,15 @@ ADAM = {
     },
 }
 
+STOPS = [
+    (2, signal.SIGKILL, ""),
+    (3, signal.SIGINT, "has no checkpoint yet: training begins at the beginning"),
+    (12, signal.SIGTERM, "going on after step 3 "),  # the last step of an epoch
+    (15, signal.SIGKILL, "going on after step 12 "),
+    (20, signal.SIGKILL, ""),
+]
+"""After which step a process is stopped, by what, and what it says before."""
+
 
 class Recorder(Observer):
     """Remembers the messages; sends SIGINT to this process after a step."""
@@ -118,25 +127,24 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key not in TIMINGS} for row in rows]
 
 
-@pytest.mark.parametrize("changes", [MOMENTUM, ADAM], ids=["momentum", "adamw"])
+@pytest.mark.parametrize(
+    ("changes", "stops"),
+    [(MOMENTUM, STOPS), (ADAM, [(3, signal.SIGINT, ""), (15, signal.SIGKILL, "going on after step 3 ")])],
+    ids=["momentum", "adamw"],
+)
 def test_stopped_and_resumed_equals_never_stopped(
-    small: dict[str, Any], tmp_path: Path, changes: dict[str, Any]
+    small: dict[str, Any], tmp_path: Path, changes: dict[str, Any], stops: list[tuple[int, signal.Signals, str]]
 ) -> None:
     config, whole, parts = {**small, **changes}, tmp_path / "whole", tmp_path / "parts"
-    assert process(config, whole, resume=False)[0] == 0
-
-    code, said = process(config, parts, resume=False, at=2, signals=(signal.SIGKILL,))
-    assert code == -signal.SIGKILL  # before the first checkpoint
-    code, said = process(config, parts, resume=True, at=3, signals=(signal.SIGINT,))
-    assert code == 130
-    assert "has no checkpoint yet: training begins at the beginning" in said
-    assert "stopped by SIGINT after step 3" in said
-    code, said = process(config, parts, resume=True, at=12, signals=(signal.SIGTERM,))  # the last step of an epoch
-    assert code == 143
-    assert "going on after step 3 " in said
-    code, said = process(config, parts, resume=True, at=15, signals=(signal.SIGKILL,))
-    assert code == -signal.SIGKILL
-    code, said = process(config, parts, resume=True, at=20, signals=(signal.SIGKILL,))
+    gpucnn.train(config, run_dir=whole, observer=Observer())
+    for at, number, words in stops:
+        code, said = process(config, parts, resume=parts.exists(), at=at, signals=(number,))
+        assert words in said
+        if number == signal.SIGKILL:
+            assert code == -number
+        else:
+            assert code == 128 + number
+            assert f"stopped by {number.name} after step {at}" in said
     newest = by_step(parts)[0]
     newest.write_bytes(newest.read_bytes()[:-5])
     code, said = process(config, parts, resume=True)
@@ -147,7 +155,7 @@ def test_stopped_and_resumed_equals_never_stopped(
     assert lines(parts) == lines(whole)
     evaluations = [json.loads((path / "evaluation.json").read_text()) for path in (parts, whole)]
     assert evaluations[0] == evaluations[1]
-    assert len(json.loads((parts / "environment.json").read_text())) == 6
+    assert len(json.loads((parts / "environment.json").read_text())) == len(stops) + 1
 
 
 def test_a_second_signal_ends_the_process_at_once(small: dict[str, Any], tmp_path: Path) -> None:
