@@ -1,5 +1,5 @@
-// The results of a tile from the band that it sees: out[m,n] = end(b[n] + sum over k of  band[m,k] w[n,k]), where k is
-// a tap and a channel.
+// The results of a tile from the band that it sees: out[m,n] = end(b[n] + sum over k of  band[m,k] w[n,k]) + z[m,n],
+// where k is a tap and a channel; b and z may be null.
 //
 // A thread has 8 channels n of PIXELS results m. The sum is taken by stretches, whose weights are in shared memory
 // beside the places of their terms.
@@ -38,23 +38,19 @@ static __device__ void add_terms(Acc (&sums)[PIXELS][8], const Acc* band, const 
   }
 }
 
-// Writes 8 channels of an output, of which `exist` do.
+// Writes 8 channels of an output, of which `exist` do, z added to them.
 template <class End>
-static __device__ void write_eight(T* to, const Acc (&sums)[8], const T* bias, int exist, const End& end) {
-  const bool whole = aligned<Vector<T, 4>>(to);
+static __device__ void write_eight(T* to, const Acc (&sums)[8], const T* bias, int exist, const End& end, const T* z) {
 #pragma unroll
   for (int n = 0; n < 8; n += 4) {
-    Vector<T, 4> four;
+    Vector<T, 4> four = {};
+    if (z) four = load_some<T, 4>(z + n, exist - n);
 #pragma unroll
-    for (int e = 0; e < 4; ++e)
-      four.of[e] = T(end.brief(sums[n + e] + (bias && n + e < exist ? Acc(bias[n + e]) : Acc(0))));
-    if (whole && n + 3 < exist) {
-      *reinterpret_cast<Vector<T, 4>*>(to + n) = four;
-    } else {
-#pragma unroll
-      for (int e = 0; e < 4; ++e)
-        if (n + e < exist) to[n + e] = four.of[e];
+    for (int e = 0; e < 4; ++e) {
+      const Acc sum = end.brief(sums[n + e] + (bias && n + e < exist ? Acc(bias[n + e]) : Acc(0)));
+      four.of[e] = T(z ? sum + Acc(four.of[e]) : sum);
     }
+    store_some(to + n, four, exist - n);
   }
 }
 
@@ -74,7 +70,7 @@ struct BandMemory {
 template <int PIXELS, class Terms, class End>
 static __device__ void multiply_band(const BandMemory& memory, const T* w, const T* b, T* out, const Terms& terms,
                                      const Spot& spot, const Sight& sight, const Tiling& t, int n0,
-                                     const End& end) {
+                                     const End& end, const T* z = nullptr) {
   const int group = threadIdx.x % t.groups, first = threadIdx.x / t.groups, apart = blockDim.x / t.groups;
   const int count = spot.rows * spot.columns;
   const int length = terms.g.R * terms.g.S * sight.depth, columns = t.groups * 8, pitch = columns + 4;
@@ -103,7 +99,7 @@ static __device__ void multiply_band(const BandMemory& memory, const T* w, const
     if (first >= apart || m >= count) continue;
     const int row = spot.row + m / spot.columns, column = spot.column + m % spot.columns;
     T* to = out + ((spot.n * sight.rows + row) * sight.columns + column) * sight.outputs + n;
-    write_eight(to, sums[i], b ? b + n : b, sight.outputs - n, end);
+    write_eight(to, sums[i], b ? b + n : b, sight.outputs - n, end, z ? z + (to - out) : z);
 #pragma unroll 1
     for (int e = 0; !end.whole() && e < min(8, sight.outputs - n); ++e) to[e] = T(end(Acc(to[e]), n + e, to + e - out));
   }

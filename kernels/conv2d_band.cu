@@ -23,12 +23,12 @@
 
 template <int PIXELS, class Terms, class End>
 static __device__ void band_tile(const T* image, const T* w, const T* b, T* out, const Terms& terms,
-                                 const Sight& sight, const Tiling& t, const End& end) {
+                                 const Sight& sight, const Tiling& t, const End& end, const T* z = nullptr) {
   __shared__ __align__(16) Acc band[BAND], weights[BESIDE];
   __shared__ int places[PLACES];
   const Spot spot(blockIdx.x, sight, terms.g, t);
   bring_band(band, image, spot, sight, t);
-  multiply_band<PIXELS>({band, weights, places}, w, b, out, terms, spot, sight, t, blockIdx.y * t.groups * 8, end);
+  multiply_band<PIXELS>({band, weights, places}, w, b, out, terms, spot, sight, t, blockIdx.y * t.groups * 8, end, z);
 }
 
 extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
@@ -48,7 +48,8 @@ band_forward_8(const T* __restrict__ x, const T* __restrict__ w, const T* __rest
 }
 
 extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
-band_backward_data_4(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g, Tiling t) {
+band_backward_data_4(const T* __restrict__ dy, const T* __restrict__ w, const T* __restrict__ z /* or null */,
+                     T* __restrict__ dx, Window g, Tiling t) {
   band_tile<4>(dy, w, static_cast<const T*>(nullptr), dx, BackwardTerms{g}, Sight::backward(g), t,
-               Endless{});
+               Endless{}, z);
 }

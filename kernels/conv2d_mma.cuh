@@ -176,7 +176,7 @@ static __device__ void mma_forward(const T* x, const T* w, const T* b, T* y, con
 }
 
 template <class Tile>
-static __device__ void mma_backward_data(const T* dy, const T* w, T* dx, const Window& g) {
+static __device__ void mma_backward_data(const T* dy, const T* w, const T* z, T* dx, const Window& g) {
   typedef typename Tile::template PanelA<true> Pixels;
   typedef typename Tile::template PanelB<false> Kernels;
   const int group = blockIdx.z % g.groups, phase = blockIdx.z / g.groups;
@@ -201,7 +201,7 @@ static __device__ void mma_backward_data(const T* dy, const T* w, T* dx, const W
     const int h = down.first + in.row * g.stride_h, column = across.first + in.column * g.stride_w;
     return ((in.n * g.H + h) * g.W + column) * g.C + group * depth + corner.n;
   };
-  mma_product<Tile>(pixels, kernels, taps * outputs, dx, nullptr, depth - corner.n, row_of);
+  mma_product<Tile>(pixels, kernels, taps * outputs, dx, nullptr, depth - corner.n, row_of, AsItIs{}, z);
 }
 
 template <class Tile>

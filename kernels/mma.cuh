@@ -183,12 +183,12 @@ static __device__ void each_written(int columns, RowOf row_of, Visit visit) {
   }
 }
 
-// Writes this warp's sums: out[row_of(m) + n] = end(sum + bias[n]). Sixteen rows at a time go by way of shared memory,
-// so that a lane has 16 bytes of one row, and rows are written whole. row_of(m) is -1 where the tile's row m does not
-// exist; `columns` of its columns do; bias may be null.
+// Writes this warp's sums: out[row_of(m) + n] = end(sum + bias[n]) + z[row_of(m) + n]. Sixteen rows at a time go by way
+// of shared memory, so that a lane has 16 bytes of one row, and rows are written whole. row_of(m) is -1 where the tile's
+// row m does not exist; `columns` of its columns do; bias and z may be null.
 template <class Tile, class Element, class RowOf, class End>
 static __device__ void write_sums(const typename Tile::Sums& sums, float* held, Element* out, const T* bias,
-                                  int columns, RowOf row_of, End end) {
+                                  int columns, RowOf row_of, End end, const Element* z) {
   constexpr int WHOLE = 16 / sizeof(Element), ACROSS = Tile::WARP_N / WHOLE;  // a lane's elements, and lanes, of a row
   typedef Vector<Element, WHOLE> Some;
   const int lane = threadIdx.x % 32, first = lane % ACROSS * WHOLE, n = Tile::column() + first;
@@ -211,20 +211,18 @@ static __device__ void write_sums(const typename Tile::Sums& sums, float* held, 
     for (int down = lane / ACROSS; down < 16; down += 32 / ACROSS) {
       const int row = row_of(Tile::row() + i * 16 + down);
       if (row < 0) continue;
-      Some some;
+      Some some = {};
+      if (z) some = load_some<Element, WHOLE>(z + row + n, columns - n);
 #pragma unroll
       for (int e = 0; e < WHOLE; e += 4) {
         const Four four = *reinterpret_cast<const Four*>(held + down * Tile::LINE + first + e);
 #pragma unroll
-        for (int f = 0; f < 4; ++f) some.of[e + f] = Element(end(four.of[f] + added[e + f]));
+        for (int f = 0; f < 4; ++f) {
+          const Acc sum = end(four.of[f] + added[e + f]);
+          some.of[e + f] = Element(z ? sum + Acc(some.of[e + f]) : sum);
+        }
       }
-      if (n + WHOLE <= columns && aligned<Some>(out + row + n)) {
-        *reinterpret_cast<Some*>(out + row + n) = some;
-      } else {
-#pragma unroll
-        for (int e = 0; e < WHOLE; ++e)
-          if (n + e < columns) out[row + n + e] = some.of[e];
-      }
+      store_some(out + row + n, some, columns - n);
     }
   }
 }
@@ -232,7 +230,7 @@ static __device__ void write_sums(const typename Tile::Sums& sums, float* held, 
 // Computes this block's tile and writes it as `write_sums` does.
 template <class Tile, class A, class B, class Element, class RowOf, class End = AsItIs>
 static __device__ void mma_product(A a, B b, int length, Element* out, const T* bias, int columns, RowOf row_of,
-                                   End end = {}) {
+                                   End end = {}, const Element* z = nullptr) {
   unsigned char* const shared = dynamic_shared();
   const bool whole_a = a.whole(), whole_b = b.whole();
   const int steps = (length + STEP - 1) / STEP;
@@ -257,5 +255,5 @@ static __device__ void mma_product(A a, B b, int length, Element* out, const T* 
   }
   __syncthreads();
   float* const held = reinterpret_cast<float*>(shared);
-  write_sums<Tile>(Tile::PRODUCTS == 3 ? total : sums, held, out, bias, columns, row_of, end);
+  write_sums<Tile>(Tile::PRODUCTS == 3 ? total : sums, held, out, bias, columns, row_of, end, z);
 }

@@ -22,8 +22,10 @@ BLOCKS = 512
 """As many as keep a large GPU busy, some on each multiprocessor."""
 
 
-def conv2d_gradients(x: Array, dy: Array, w: Array, window: Window, groups: int) -> tuple[Array, Array]:
-    """Return dx and dw, which is float32 for halves.
+def conv2d_gradients(
+    x: Array, dy: Array, w: Array, z: Array | None, window: Window, groups: int
+) -> tuple[Array, Array]:
+    """Return dx, or dx + z, and dw, which is float32 for halves.
 
     Raises NotApplicable where one after the other is faster, or the shapes do not fit.
     """
@@ -33,7 +35,7 @@ def conv2d_gradients(x: Array, dy: Array, w: Array, window: Window, groups: int)
         raise NotApplicable("dx and dw are computed by themselves")
     xp = array_module(x)
     dx, dw = xp.empty(x.shape, x.dtype), xp.empty(w.shape, accumulator(x.dtype))
-    run(plan, data, {"x": x, "dy": dy, "w": w, "dx": dx, "dw": dw})
+    run(plan, data, {"x": x, "dy": dy, "w": w, "z": z, "dx": dx, "dw": dw})
     return dx, dw
 
 
@@ -69,11 +71,11 @@ def estimate(data: Task, plan: Plan, machine: Machine) -> float:
 
 
 def run(plan: Plan, data: Task, arrays: plans.Arrays) -> None:
-    """Compute both gradients: arrays x, dy, w, dx and dw."""
+    """Compute both gradients: arrays x, dy, w, z (what is added to dx, or None), dx and dw."""
     team = _sure(data, Tile.planned(data, plan))
     t = tiling(data, plan, team.groups, team.quads)
     weight = data._replace(which="backward_weight")
-    others = {"w": arrays["w"], "dx": arrays["dx"], "block": team.threads, "t": t}
+    others = {"w": arrays["w"], "z": arrays["z"], "dx": arrays["dx"], "block": team.threads, "t": t}
     launch_pass("band_backward", (1, plan.option("pieces")), plan, weight, arrays, **others)
 
 

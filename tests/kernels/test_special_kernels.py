@@ -142,12 +142,14 @@ GRADIENTS = {
 def test_both_gradients_at_once(name, monkeypatch):
     monkeypatch.setattr(conv2d_gradients, "chosen", conv2d_gradients.best)
     case = GRADIENTS[name]
-    x, w, b, dy = numbers(7, *shapes(case), dtype="float32")
+    x, w, b, dy, z = numbers(7, *shapes(case), case.x_shape, dtype="float32")
     both = ops.conv2d_gradients(x, dy, w, **case.arguments)
     for which, actual in zip(("backward_data", "backward_weight"), both, strict=True):
         operation, *given = passes(case, [x, w, b, dy])[which]
         expected, size = (of(operation, *given, **case.arguments) for of in (reference, sizes))
         assert_near(actual, expected, "float32", size, roundings=terms(case, which))
+    for added, one in zip(ops.conv2d_gradients(x, dy, w, z, **case.arguments), (both[0] + z, both[1]), strict=True):
+        np.testing.assert_array_equal(added, one)
 
 
 @pytest.mark.exhaustive

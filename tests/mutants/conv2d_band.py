@@ -22,20 +22,20 @@ def both_gradients() -> list[Any]:
     """Of two images, each of several tiles, in two pieces."""
     if not on_kernels():
         return [
-            ops.conv2d_backward_data(GY, GW, GX.shape, padding=1),
+            ops.conv2d_backward_data(GY, GW, GX.shape, GX, padding=1),
             ops.conv2d_backward_weight(GX, GY, GW.shape, padding=1),
         ]
     with pytest.MonkeyPatch.context() as patch:
         plan = plans.Plan.read("band_backward rows=5 columns=7 pieces=2")
         patch.setattr(conv2d_gradients, "chosen", lambda task: plan)
-        return list(ops.conv2d_gradients(GX, GY, GW, padding=1))
+        return list(ops.conv2d_gradients(GX, GY, GW, GX, padding=1))
 
 
 RUNS: dict[str, Run] = {
     "band": by("band pixels=4 rows=3 columns=5", ops.conv2d, BX, BW, **BANDED),
     "band ended": by("band pixels=4 rows=3 columns=5", ops.conv2d_batch_norm_eval, CX, CW, None, CN, TANH, CY),
     "band by threes": by("band pixels=8 rows=5 columns=5", ops.conv2d, CX, CW),
-    "band data": by("band pixels=4 rows=4 columns=4", ops.conv2d_backward_data, CY, CW, CX.shape),
+    "band data": by("band pixels=4 rows=4 columns=4", ops.conv2d_backward_data, CY, CW, CX.shape, CX),
     "band weight": by("band_weight rows=8 columns=16 pieces=1", ops.conv2d_backward_weight, BX, BY, BW.shape, **BANDED),
     "band weight by threes": by("band_weight rows=2 columns=3 pieces=3", ops.conv2d_backward_weight, CX, CY, CW.shape),
     "both gradients": both_gradients,
@@ -49,9 +49,11 @@ MUTANTS = [
     Mutant("conv2d_band", "    __syncthreads();\n    const Acc* own", "    const Acc* own", "band"),
     Mutant("conv2d_band", "if (first >= apart || m >= count)", "if (m >= count)", "band"),
     Mutant("conv2d_band", "min(t.rows, sight.rows - row)", "t.rows", "band"),
-    Mutant("conv2d_band", "if (n + e < exist) to[n + e]", "to[n + e]", "band by threes"),
+    Mutant("conv2d_band", "if (i < exist) to[i]", "to[i]", "band by threes"),
     Mutant("conv2d_band", "sight.depth % 4 == 0 && aligned<Vector<T, 4>>(image)", "true", "band by threes"),
     Mutant("conv2d_band", "g.R - 1 - tap.high", "tap.high", "band data"),
+    Mutant("conv2d_band", "if (i < exist) found.of[i]", "found.of[i]", "band data"),
+    Mutant("conv2d_band", "z ? z + (to - out) : z", "z", "band data"),
     Mutant("conv2d_band_weight", "    __syncthreads();\n    bring_band", "    bring_band", "band weight"),
     Mutant("conv2d_band_weight", "      if (m > 0) __syncthreads();\n", "", "band weight"),
     Mutant("conv2d_band_weight", "      __syncthreads();\n      if (lane", "      if (lane", "band weight"),
@@ -62,6 +64,7 @@ MUTANTS = [
     ),
     Mutant("conv2d_band_backward", "    __syncthreads();\n    bring_band", "    bring_band", "both gradients"),
     Mutant("conv2d_band_backward", "    __syncthreads();\n    sums.add", "    sums.add", "both gradients"),
+    Mutant("conv2d_band_backward", "Endless{}, z", "Endless{}", "both gradients"),
     Mutant("conv2d_band_backward", "parts + blockIdx.y * g.K", "parts + g.K", "both gradients"),
     Mutant("conv2d_band_backward", "sums.add(memory, x, spot)", "sums.add(memory, dx, spot)", "both gradients"),
     Mutant("conv2d_band", "T(end(Acc(to[e]), n + e, to + e - out))", "to[e]", "band ended"),

@@ -30,7 +30,7 @@ RUNS: dict[str, Run] = {
         ops.conv2d_batch_norm_eval, F, U, None, (*[G] * 3, G * G, 1e-3), TANH, DU, **FOURS
     ),
     "mma3": lambda: on_tensor_cores(ops.conv2d, F, U, **FOURS),
-    "mma3 data": lambda: on_tensor_cores(ops.conv2d_backward_data, DU, U, F.shape, **FOURS),
+    "mma3 data": lambda: on_tensor_cores(ops.conv2d_backward_data, DU, U, F.shape, F, **FOURS),
     "mma3 weight": lambda: on_tensor_cores(ops.conv2d_backward_weight, F, DU, U.shape, **FOURS),
 }
 
@@ -62,5 +62,7 @@ MUTANTS = [
     Mutant("conv2d_mma3_forward", ", sums[i][j][r] = 0", "", "mma3"),
     Mutant("conv2d_mma3_forward", "product = 3 - Tile::PRODUCTS", "product = 1", "mma3"),
     Mutant("conv2d_mma3_backward_data", "(met - r * taps.by) * across", "met * across", "mma3 data"),
+    Mutant("conv2d_mma3_backward_data", "z ? sum + Acc(some.of[e + f]) : sum", "sum", "mma3 data"),
+    Mutant("conv2d_mma3_backward_data", "z + row + n, columns", "z + n, columns", "mma3 data"),
     Mutant("conv2d_mma3_backward_weight", "4 * (IS_A ? i / 2 : i % 2)", "4 * (i / 2)", "mma3 weight"),
 ]
