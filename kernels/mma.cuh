@@ -183,9 +183,9 @@ static __device__ void each_written(int columns, RowOf row_of, Visit visit) {
   }
 }
 
-// Writes this warp's sums: out[row_of(m) + n] = end(sum + bias[n]) + z[row_of(m) + n]. Sixteen rows at a time go by way
-// of shared memory, so that a lane has 16 bytes of one row, and rows are written whole. row_of(m) is -1 where the tile's
-// row m does not exist; `columns` of its columns do; bias and z may be null.
+// Writes this warp's sums: out[row_of(m) + n] = end(sum + bias[n]) + z[row_of(m) + n]. Sixteen rows at a time go by
+// way of shared memory, so that a lane has 16 bytes of one row, and rows are written whole. row_of(m) is -1 where the
+// tile's row m does not exist; `columns` of its columns do; bias and z may be null.
 template <class Tile, class Element, class RowOf, class End>
 static __device__ void write_sums(const typename Tile::Sums& sums, float* held, Element* out, const T* bias,
                                   int columns, RowOf row_of, End end, const Element* z) {

@@ -125,7 +125,9 @@ def test_a_block_launches_these_kernels_and_no_others(cuda):
     assert sorted(launches[1]) == sorted(launches[0] + apart_too)
 
 
-@pytest.mark.parametrize(("name", "size"), [("cifar10", 32), pytest.param("resnet50", 64, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("cifar10", 32), pytest.param("resnet50", 64, marks=pytest.mark.exhaustive)]
+)
 def test_a_residual_networks_gradients_are_added_by_its_convolutions(monkeypatch, name, size):
     """Launches are counted; nothing is computed. Apart, each block's two ways and their gradients are summed by two."""
     cupy_stand_in.install(monkeypatch, lambda kernel, dtype: lambda *_, **__: None)
