@@ -98,7 +98,7 @@ static __device__ void multiply_band(const BandMemory& memory, const T* w, const
     const int m = first + i * apart;
     if (first >= apart || m >= count) continue;
     const int row = spot.row + m / spot.columns, column = spot.column + m % spot.columns;
-    T* to = out + ((spot.n * sight.rows + row) * sight.columns + column) * sight.outputs + n;
+    T* to = out + terms.pixel(spot.n, row, column) * sight.outputs + n;
     write_eight(to, sums[i], b ? b + n : b, sight.outputs - n, end, z ? z + (to - out) : z);
 #pragma unroll 1
     for (int e = 0; !end.whole() && e < min(8, sight.outputs - n); ++e) to[e] = T(end(Acc(to[e]), n + e, to + e - out));

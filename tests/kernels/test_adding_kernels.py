@@ -32,7 +32,7 @@ FAMILIES = [
     *((APART, family) for family in ("plain", "tiled 64x64", "mma 64x64", "pointwise 64x64", "pointwise 128x128")),
     (UNEVEN, "pointwise 64x64"),
     *((DEPTHWISE, family) for family in ("depthwise", "sliding")),
-    (FEW, "band"),
+    *((case, "band") for case in (FEW, APART, UNEVEN)),
 ]
 
 
