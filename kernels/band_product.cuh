@@ -5,6 +5,7 @@
 // beside the places of their terms.
 #pragma once
 #include "band.cuh"
+#include "spread.cuh"
 
 // Brings the weights of terms first .. first + count - 1 of the sum, one term a row, and zeros beyond the last output.
 template <class Terms>
@@ -38,9 +39,10 @@ static __device__ void add_terms(Acc (&sums)[PIXELS][8], const Acc* band, const 
   }
 }
 
-// Writes 8 channels of an output, of which `exist` do, z added to them.
-template <class End>
-static __device__ void write_eight(T* to, const Acc (&sums)[8], const T* bias, int exist, const End& end, const T* z) {
+// Writes 8 channels of an output, of which `exist` do, z added to them; moments are taken of what is written.
+template <class End, class Of>
+static __device__ void write_eight(T* to, const Acc (&sums)[8], const T* bias, int exist, const End& end, Of& moments,
+                                   const T* z) {
 #pragma unroll
   for (int n = 0; n < 8; n += 4) {
     Vector<T, 4> four = {};
@@ -50,9 +52,35 @@ static __device__ void write_eight(T* to, const Acc (&sums)[8], const T* bias, i
       const Acc sum = end.brief(sums[n + e] + (bias && n + e < exist ? Acc(bias[n + e]) : Acc(0)));
       four.of[e] = T(z ? sum + Acc(four.of[e]) : sum);
     }
+    moments.take(n / 4, four);
     store_some(to + n, four, exist - n);
   }
 }
+
+// The moments of what the threads of a block write, one part of all results where tiles are equal.
+struct BandMoments {
+  Parts parts;
+  Moments<4> found[2];
+
+  __device__ void take(int i, const Vector<T, 4>& four) {
+    if (parts.means) found[i].take(four);
+  }
+  // memory: for a Moments<4> of each thread; n: the thread's first channel of `outputs`.
+  __device__ void write(void* memory, int groups, int n, int outputs) {
+    if (!parts.means) return;
+    const Lanes own = {int(threadIdx.x) / groups, int(blockDim.x) / groups, groups};
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const Moments<4> all = merged(own, found[i], static_cast<Moments<4>*>(memory));
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        const int k = n + i * 4 + e, at = blockIdx.x * outputs + k;
+        if (own.lane == 0 && k < outputs) parts.means[at] = all.mean[e], parts.squares[at] = all.square[e];
+      }
+    }
+  }
+};
 
 struct Endless {  // in place of an Ending, where results are written as they are
   __device__ bool whole() const { return true; }
@@ -67,10 +95,10 @@ struct BandMemory {
 };
 
 // Computes and writes the channels from n0 on of a tile, whose band other threads may just have brought.
-template <int PIXELS, class Terms, class End>
+template <int PIXELS, class Terms, class End, class Of = NoMoments>
 static __device__ void multiply_band(const BandMemory& memory, const T* w, const T* b, T* out, const Terms& terms,
                                      const Spot& spot, const Sight& sight, const Tiling& t, int n0,
-                                     const End& end, const T* z = nullptr) {
+                                     const End& end, Of moments = {}, const T* z = nullptr) {
   const int group = threadIdx.x % t.groups, first = threadIdx.x / t.groups, apart = blockDim.x / t.groups;
   const int count = spot.rows * spot.columns;
   const int length = terms.g.R * terms.g.S * sight.depth, columns = t.groups * 8, pitch = columns + 4;
@@ -99,8 +127,9 @@ static __device__ void multiply_band(const BandMemory& memory, const T* w, const
     if (first >= apart || m >= count) continue;
     const int row = spot.row + m / spot.columns, column = spot.column + m % spot.columns;
     T* to = out + terms.pixel(spot.n, row, column) * sight.outputs + n;
-    write_eight(to, sums[i], b ? b + n : b, sight.outputs - n, end, z ? z + (to - out) : z);
+    write_eight(to, sums[i], b ? b + n : b, sight.outputs - n, end, moments, z ? z + (to - out) : z);
 #pragma unroll 1
     for (int e = 0; !end.whole() && e < min(8, sight.outputs - n); ++e) to[e] = T(end(Acc(to[e]), n + e, to + e - out));
   }
+  moments.write(memory.band, t.groups, n, sight.outputs);
 }

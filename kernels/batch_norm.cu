@@ -28,33 +28,8 @@
 //
 // Versions: this file.
 #include "activation.cuh"
+#include "moments.cuh"
 #include "spread.cuh"
-
-template <int N>
-struct Moments {  // of some rows of N channels: how many, their means, and the sums of squared deviations from them
-  Acc count, mean[N], square[N];
-  __device__ void take(const Vector<T, N>& values) {
-    count += 1;
-    const Acc share = Acc(1) / count;
-#pragma unroll
-    for (int i = 0; i < N; ++i) {
-      const Acc value = values.of[i], before = value - mean[i];
-      mean[i] += before * share;
-      square[i] += before * (value - mean[i]);
-    }
-  }
-  __device__ void merge(const Moments& other) {
-    if (other.count == 0) return;
-    const Acc share = other.count / (count + other.count), both = count * share;
-#pragma unroll
-    for (int i = 0; i < N; ++i) {
-      const Acc apart = other.mean[i] - mean[i];
-      mean[i] += apart * share;
-      square[i] += other.square[i] + apart * apart * both;
-    }
-    count += other.count;
-  }
-};
 
 template <int N>
 struct Sums {  // over some rows of N channels: of g, and of g times the deviation

@@ -23,38 +23,42 @@
 
 #define BAND_THREADS 128
 
-template <int PIXELS, class Terms, class End>
+template <int PIXELS, class Terms, class End, class Of = NoMoments>
 static __device__ void band_tile(const T* image, const T* w, const T* b, T* out, const Terms& terms,
-                                 const Sight& sight, const Tiling& t, const End& end, const T* z = nullptr) {
+                                 const Sight& sight, const Tiling& t, const End& end, const Of& moments = {},
+                                 const T* z = nullptr) {
   __shared__ __align__(16) Acc band[BAND], weights[BESIDE];
   __shared__ int places[PLACES];
   const Spot spot(blockIdx.x, sight, terms.g, t);
   if (spot.rows <= 0 || spot.columns <= 0) return;  // the whole block: the grid is that of the largest phase
   if (terms.g.R > 0 && terms.g.S > 0) bring_band(band, image, spot, sight, t);
-  multiply_band<PIXELS>({band, weights, places}, w, b, out, terms, spot, sight, t, blockIdx.y * t.groups * 8, end, z);
+  const int n0 = blockIdx.y * t.groups * 8;
+  multiply_band<PIXELS>({band, weights, places}, w, b, out, terms, spot, sight, t, n0, end, moments, z);
 }
 
 extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
 band_forward_4(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
                T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
                const Acc* __restrict__ scale /* or null */, const Acc* __restrict__ shift /* or null */, int function,
-               Acc a, Tiling t) {
-  band_tile<4>(x, w, b, y, ForwardTerms{g}, Sight::forward(g), t, Ending{z, scale, shift, function, a});
+               Acc a, Acc* __restrict__ means /* or null */, Acc* __restrict__ squares /* or null */, Tiling t) {
+  band_tile<4>(x, w, b, y, ForwardTerms{g}, Sight::forward(g), t, Ending{z, scale, shift, function, a},
+               BandMoments{{means, squares}, {}});
 }
 
 extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
 band_forward_8(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
                T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
                const Acc* __restrict__ scale /* or null */, const Acc* __restrict__ shift /* or null */, int function,
-               Acc a, Tiling t) {
-  band_tile<8>(x, w, b, y, ForwardTerms{g}, Sight::forward(g), t, Ending{z, scale, shift, function, a});
+               Acc a, Acc* __restrict__ means /* or null */, Acc* __restrict__ squares /* or null */, Tiling t) {
+  band_tile<8>(x, w, b, y, ForwardTerms{g}, Sight::forward(g), t, Ending{z, scale, shift, function, a},
+               BandMoments{{means, squares}, {}});
 }
 
 extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
 band_backward_data_4(const T* __restrict__ dy, const T* __restrict__ w, const T* __restrict__ z /* or null */,
                      T* __restrict__ dx, Window g, Tiling t) {
   band_tile<4>(dy, w, static_cast<const T*>(nullptr), dx, BackwardTerms{g}, Sight::backward(g), t,
-               Endless{}, z);
+               Endless{}, NoMoments{}, z);
 }
 
 extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
@@ -65,5 +69,5 @@ band_backward_data_strided_4(const T* __restrict__ dy, const T* __restrict__ w, 
   const Phase across(phase % g.stride_w, g.W, g.S, g.stride_w, g.dilation_w, g.left, g.step_w);
   const Window own = window_of_phase(g, down, across);
   band_tile<4>(dy, w, static_cast<const T*>(nullptr), dx, PhaseTerms{{own}, g, down, across}, Sight::backward(own), t,
-               Endless{}, z);
+               Endless{}, NoMoments{}, z);
 }

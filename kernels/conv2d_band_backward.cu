@@ -32,7 +32,8 @@ band_backward(const T* __restrict__ x, const T* __restrict__ dy, const T* __rest
     const Spot spot(item, sight, g, t);
     __syncthreads();
     bring_band(band, dy, spot, sight, t);
-    multiply_band<2>(memory, w, static_cast<const T*>(nullptr), dx, terms, spot, sight, t, 0, Endless{}, z);
+    multiply_band<2>(memory, w, static_cast<const T*>(nullptr), dx, terms, spot, sight, t, 0, Endless{}, NoMoments{},
+                     z);
     __syncthreads();
     sums.add(memory, x, spot);
   }

@@ -152,7 +152,8 @@ struct Corner {
 };
 
 template <class Tile>
-static __device__ void mma_forward(const T* x, const T* w, const T* b, T* y, const Window& g, const Ending& end) {
+static __device__ void mma_forward(const T* x, const T* w, const T* b, T* y, const Window& g, const Ending& end,
+                                   const Parts& parts) {
   typedef typename Tile::template PanelA<true> Pixels;
   typedef typename Tile::template PanelB<true> Kernels;
   const int group = blockIdx.z, outputs = g.K / g.groups, depth = g.C / g.groups, length = g.R * g.S * depth;
@@ -169,7 +170,8 @@ static __device__ void mma_forward(const T* x, const T* w, const T* b, T* y, con
   const KernelLines<Kernels> kernels(w + group * outputs * length, outputs, length, corner.n);
   const auto row_of = [&](int m) { return corner.m + m < rows ? (corner.m + m) * g.K + first : -1; };
   const auto brief = [&](Acc sum) { return end.brief(sum); };
-  mma_product<Tile>(pixels, kernels, length, y, b ? b + first : b, outputs - corner.n, row_of, brief);
+  const MmaMoments<Tile> moments(parts, corner.m / Tile::M * g.K + first, outputs - corner.n);
+  mma_product<Tile>(pixels, kernels, length, y, b ? b + first : b, outputs - corner.n, row_of, brief, moments);
   if (end.whole()) return;
   const auto rest = [&](int n, int place) { y[place] = T(end(Acc(y[place]), first + n, place)); };
   each_written<Tile, T>(outputs - corner.n, row_of, rest);
@@ -201,7 +203,7 @@ static __device__ void mma_backward_data(const T* dy, const T* w, const T* z, T*
     const int h = down.first + in.row * g.stride_h, column = across.first + in.column * g.stride_w;
     return ((in.n * g.H + h) * g.W + column) * g.C + group * depth + corner.n;
   };
-  mma_product<Tile>(pixels, kernels, taps * outputs, dx, nullptr, depth - corner.n, row_of, AsItIs{}, z);
+  mma_product<Tile>(pixels, kernels, taps * outputs, dx, nullptr, depth - corner.n, row_of, AsItIs{}, NoMoments{}, z);
 }
 
 template <class Tile>

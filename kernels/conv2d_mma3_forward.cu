@@ -15,30 +15,34 @@ extern "C" __global__ void __launch_bounds__(256, 1)
 mma3_forward_128_128(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
                      T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
                      const Acc* __restrict__ scale /* or null */, const Acc* __restrict__ shift /* or null */,
-                     int function, Acc a) {
-  mma_forward<Mma<128, 128, 64, 32, 3>>(x, w, b, y, g, {z, scale, shift, function, a});
+                     int function, Acc a, Acc* __restrict__ means /* or null */,
+                     Acc* __restrict__ squares /* or null */) {
+  mma_forward<Mma<128, 128, 64, 32, 3>>(x, w, b, y, g, {z, scale, shift, function, a}, {means, squares});
 }
 
 extern "C" __global__ void __launch_bounds__(256, 1)
 mma3_forward_128_64(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
                     T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
                     const Acc* __restrict__ scale /* or null */, const Acc* __restrict__ shift /* or null */,
-                    int function, Acc a) {
-  mma_forward<Mma<128, 64, 32, 32, 3>>(x, w, b, y, g, {z, scale, shift, function, a});
+                    int function, Acc a, Acc* __restrict__ means /* or null */,
+                    Acc* __restrict__ squares /* or null */) {
+  mma_forward<Mma<128, 64, 32, 32, 3>>(x, w, b, y, g, {z, scale, shift, function, a}, {means, squares});
 }
 
 extern "C" __global__ void __launch_bounds__(128, 1)
 mma3_forward_64_64(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
                    T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
                    const Acc* __restrict__ scale /* or null */, const Acc* __restrict__ shift /* or null */,
-                   int function, Acc a) {
-  mma_forward<Mma<64, 64, 32, 32, 3>>(x, w, b, y, g, {z, scale, shift, function, a});
+                   int function, Acc a, Acc* __restrict__ means /* or null */,
+                   Acc* __restrict__ squares /* or null */) {
+  mma_forward<Mma<64, 64, 32, 32, 3>>(x, w, b, y, g, {z, scale, shift, function, a}, {means, squares});
 }
 
 extern "C" __global__ void __launch_bounds__(128, 1)
 mma3_forward_128_32(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
                     T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
                     const Acc* __restrict__ scale /* or null */, const Acc* __restrict__ shift /* or null */,
-                    int function, Acc a) {
-  mma_forward<Mma<128, 32, 32, 32, 3>>(x, w, b, y, g, {z, scale, shift, function, a});
+                    int function, Acc a, Acc* __restrict__ means /* or null */,
+                    Acc* __restrict__ squares /* or null */) {
+  mma_forward<Mma<128, 32, 32, 32, 3>>(x, w, b, y, g, {z, scale, shift, function, a}, {means, squares});
 }

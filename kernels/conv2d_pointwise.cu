@@ -42,7 +42,7 @@ struct Down {  // A[m,k] or B[n,k] where k runs down the rows of a matrix; this 
 
 template <int SIDE>
 static __device__ void pointwise_forward_tile(const T* x, const T* w, const T* b, T* y, const Window& g,
-                                              const Ending& end) {
+                                              const Ending& end, const Parts& parts) {
   using Square = Tile<SIDE>;
   const int m0 = blockIdx.x * Square::SIZE, n0 = blockIdx.y * Square::SIZE, rows = g.N * g.P * g.Q;
   const int row = Square::row(true), k = Square::k(true), m = m0 + row, n = n0 + row;
@@ -51,7 +51,8 @@ static __device__ void pointwise_forward_tile(const T* x, const T* w, const T* b
   const Along inputs = {m < rows ? pixel : nullptr, k, g.C}, kernels = {n < g.K ? w + n * g.C : nullptr, k, g.C};
   const auto row_of = [&](int i) { return m0 + i < rows ? (m0 + i) * g.K + n0 : -1; };
   const auto brief = [&](Acc sum) { return end.brief(sum); };
-  tile_product<SIDE>(inputs, kernels, g.C, y, b ? b + n0 : b, g.K - n0, row_of, brief);
+  const TileMoments<SIDE> moments(parts, blockIdx.x * g.K + n0, g.K - n0);
+  tile_product<SIDE>(inputs, kernels, g.C, y, b ? b + n0 : b, g.K - n0, row_of, brief, moments);
   if (end.whole()) return;
   const auto rest = [&](int n, int place) { y[place] = T(end(Acc(y[place]), n0 + n, place)); };
   each_stored<SIDE>(g.K - n0, row_of, rest);
@@ -87,7 +88,8 @@ static __device__ void pointwise_backward_data_tile(const T* dy, const T* w, con
     const int pixel = (out.n * g.H + out.row * g.stride_h) * g.W + out.column * g.stride_w;
     return m0 + i < rows ? pixel * g.C + n0 : -1;
   };
-  tile_product<SIDE>(outputs, kernels, g.K, dx, static_cast<const T*>(nullptr), g.C - n0, row_of, AsItIs{}, z);
+  tile_product<SIDE>(outputs, kernels, g.K, dx, static_cast<const T*>(nullptr), g.C - n0, row_of, AsItIs{},
+                     NoMoments{}, z);
 }
 
 template <int SIDE>
@@ -105,16 +107,18 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 pointwise_forward_64(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
                      T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
                      const Acc* __restrict__ scale /* or null */, const Acc* __restrict__ shift /* or null */,
-                     int function, Acc a) {
-  pointwise_forward_tile<4>(x, w, b, y, g, {z, scale, shift, function, a});
+                     int function, Acc a, Acc* __restrict__ means /* or null */,
+                     Acc* __restrict__ squares /* or null */) {
+  pointwise_forward_tile<4>(x, w, b, y, g, {z, scale, shift, function, a}, {means, squares});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 pointwise_forward_128(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
                      T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
                      const Acc* __restrict__ scale /* or null */, const Acc* __restrict__ shift /* or null */,
-                     int function, Acc a) {
-  pointwise_forward_tile<8>(x, w, b, y, g, {z, scale, shift, function, a});
+                     int function, Acc a, Acc* __restrict__ means /* or null */,
+                     Acc* __restrict__ squares /* or null */) {
+  pointwise_forward_tile<8>(x, w, b, y, g, {z, scale, shift, function, a}, {means, squares});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)

@@ -67,7 +67,8 @@ struct KernelRows {  // B[n,k]: output n's weight at tap and channel k
 };
 
 template <int SIDE>
-static __device__ void forward_tile(const T* x, const T* w, const T* b, T* y, const Window& g, const Ending& end) {
+static __device__ void forward_tile(const T* x, const T* w, const T* b, T* y, const Window& g, const Ending& end,
+                                    const Parts& parts) {
   using Square = Tile<SIDE>;
   const int group = blockIdx.z, outputs = g.K / g.groups, length = g.R * g.S * (g.C / g.groups);
   const int m0 = blockIdx.x * Square::SIZE, n0 = blockIdx.y * Square::SIZE;
@@ -77,7 +78,8 @@ static __device__ void forward_tile(const T* x, const T* w, const T* b, T* y, co
   const int rows = g.N * g.P * g.Q, first = group * outputs + n0;  // first: the tile's first output
   const auto row_of = [&](int m) { return m0 + m < rows ? (m0 + m) * g.K + first : -1; };
   const auto brief = [&](Acc sum) { return end.brief(sum); };
-  tile_product<SIDE>(inputs, kernels, length, y, b ? b + first : b, outputs - n0, row_of, brief);
+  const TileMoments<SIDE> moments(parts, blockIdx.x * g.K + first, outputs - n0);
+  tile_product<SIDE>(inputs, kernels, length, y, b ? b + first : b, outputs - n0, row_of, brief, moments);
   if (end.whole()) return;
   const auto rest = [&](int n, int place) { y[place] = T(end(Acc(y[place]), first + n, place)); };
   each_stored<SIDE>(outputs - n0, row_of, rest);
@@ -156,7 +158,7 @@ static __device__ void backward_data_tile(const T* dy, const T* w, const T* z, T
   }
   const SeeingOutputs outputs(dy, g, down, across, m0 + Square::row(true), Square::k(true), group);
   const KernelColumns kernels(w, g, down, across, n0 + Square::row(false), Square::k(false), group);
-  tile_product<SIDE>(outputs, kernels, taps * (g.K / g.groups), dx, nullptr, columns, row_of, AsItIs{}, z);
+  tile_product<SIDE>(outputs, kernels, taps * (g.K / g.groups), dx, nullptr, columns, row_of, AsItIs{}, NoMoments{}, z);
 }
 
 // ---- backward weight --------------------------------------------------------------------------------------------
@@ -220,17 +222,19 @@ constexpr int BLOCKS = sizeof(Acc) == 4 ? 2 : 1;  // of large tiles that a multi
 extern "C" __global__ void __launch_bounds__(THREADS)
 conv2d_forward_64(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
                   T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
-                  const Acc* __restrict__ scale /* or null */,
-                  const Acc* __restrict__ shift /* or null */, int function, Acc a) {
-  forward_tile<4>(x, w, b, y, g, {z, scale, shift, function, a});
+                  const Acc* __restrict__ scale /* or null */, const Acc* __restrict__ shift /* or null */,
+                  int function, Acc a, Acc* __restrict__ means /* or null */,
+                  Acc* __restrict__ squares /* or null */) {
+  forward_tile<4>(x, w, b, y, g, {z, scale, shift, function, a}, {means, squares});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 conv2d_forward_128(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b /* or null */,
                    T* __restrict__ y, Window g, const T* __restrict__ z /* or null */,
-                   const Acc* __restrict__ scale /* or null */,
-                   const Acc* __restrict__ shift /* or null */, int function, Acc a) {
-  forward_tile<8>(x, w, b, y, g, {z, scale, shift, function, a});
+                   const Acc* __restrict__ scale /* or null */, const Acc* __restrict__ shift /* or null */,
+                   int function, Acc a, Acc* __restrict__ means /* or null */,
+                   Acc* __restrict__ squares /* or null */) {
+  forward_tile<8>(x, w, b, y, g, {z, scale, shift, function, a}, {means, squares});
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)

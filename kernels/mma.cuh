@@ -185,10 +185,11 @@ static __device__ void each_written(int columns, RowOf row_of, Visit visit) {
 
 // Writes this warp's sums: out[row_of(m) + n] = end(sum + bias[n]) + z[row_of(m) + n]. Sixteen rows at a time go by
 // way of shared memory, so that a lane has 16 bytes of one row, and rows are written whole. row_of(m) is -1 where the
-// tile's row m does not exist; `columns` of its columns do; bias and z may be null.
-template <class Tile, class Element, class RowOf, class End>
+// tile's row m does not exist; `columns` of its columns do; bias and z may be null; moments are taken of what is
+// written.
+template <class Tile, class Element, class RowOf, class End, class Of>
 static __device__ void write_sums(const typename Tile::Sums& sums, float* held, Element* out, const T* bias,
-                                  int columns, RowOf row_of, End end, const Element* z) {
+                                  int columns, RowOf row_of, End end, Of& moments, const Element* z) {
   constexpr int WHOLE = 16 / sizeof(Element), ACROSS = Tile::WARP_N / WHOLE;  // a lane's elements, and lanes, of a row
   typedef Vector<Element, WHOLE> Some;
   const int lane = threadIdx.x % 32, first = lane % ACROSS * WHOLE, n = Tile::column() + first;
@@ -222,15 +223,25 @@ static __device__ void write_sums(const typename Tile::Sums& sums, float* held, 
           some.of[e + f] = Element(z ? sum + Acc(some.of[e + f]) : sum);
         }
       }
+      moments.take(0, some);
       store_some(out + row + n, some, columns - n);
     }
   }
 }
 
+// The moments of what `write_sums` writes.
+template <class Tile>
+struct MmaMoments : BlockMoments<CHUNK, 1, Tile::WARP_N / CHUNK, Tile::M / Tile::WARP_M, Tile::N> {
+  __device__ MmaMoments(const Parts& parts, int at, int columns)
+      : BlockMoments<CHUNK, 1, Tile::WARP_N / CHUNK, Tile::M / Tile::WARP_M, Tile::N>(
+            parts, at, columns, Tile::column() + threadIdx.x % (Tile::WARP_N / CHUNK) * CHUNK,
+            Tile::row() / Tile::WARP_M) {}
+};
+
 // Computes this block's tile and writes it as `write_sums` does.
-template <class Tile, class A, class B, class Element, class RowOf, class End = AsItIs>
+template <class Tile, class A, class B, class Element, class RowOf, class End = AsItIs, class Of = NoMoments>
 static __device__ void mma_product(A a, B b, int length, Element* out, const T* bias, int columns, RowOf row_of,
-                                   End end = {}, const Element* z = nullptr) {
+                                   End end = {}, Of moments = {}, const Element* z = nullptr) {
   unsigned char* const shared = dynamic_shared();
   const bool whole_a = a.whole(), whole_b = b.whole();
   const int steps = (length + STEP - 1) / STEP;
@@ -255,5 +266,6 @@ static __device__ void mma_product(A a, B b, int length, Element* out, const T* 
   }
   __syncthreads();
   float* const held = reinterpret_cast<float*>(shared);
-  write_sums<Tile>(Tile::PRODUCTS == 3 ? total : sums, held, out, bias, columns, row_of, end, z);
+  write_sums<Tile>(Tile::PRODUCTS == 3 ? total : sums, held, out, bias, columns, row_of, end, moments, z);
+  moments.write(shared);
 }

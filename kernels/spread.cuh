@@ -29,10 +29,9 @@ struct Spread : Lanes {
 };
 
 // Puts together what the lanes have found, by `into.merge(other)`; all threads of the block must call. The result is
-// the first lane's.
+// the first lane's. all: shared memory for what each thread has.
 template <class Found>
-static __device__ Found merged(const Lanes& own, Found found) {
-  __shared__ Found all[THREADS];
+static __device__ Found merged(const Lanes& own, Found found, Found* all) {
   all[threadIdx.x] = found;
   __syncthreads();
   for (int active = own.lanes; active > 1;) {
@@ -45,6 +44,12 @@ static __device__ Found merged(const Lanes& own, Found found) {
     __syncthreads();
   }
   return found;
+}
+
+template <class Found>
+static __device__ Found merged(const Lanes& own, Found found) {
+  __shared__ Found all[THREADS];
+  return merged(own, found, all);
 }
 
 template <int N>

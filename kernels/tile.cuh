@@ -14,7 +14,7 @@
 //   whole()               whether all are aligned, and either in memory one after the other or all 0
 //   advance(by)           goes on along k
 #pragma once
-#include "vector.cuh"
+#include "moments.cuh"
 
 template <int SIDE>
 struct Tile {
@@ -123,10 +123,10 @@ static __device__ void multiply(const Strip<SIDE>& a, const Strip<SIDE>& b, Acc 
 
 // Writes this thread's elements: out[row_of(m) + n] = end(sum + bias[n]) + z[row_of(m) + n], four at a time where the
 // output's row is aligned. row_of(m) is -1 where the tile's row m does not exist; `columns` of its columns do; bias and
-// z may be null.
-template <int SIDE, class Element, class RowOf, class End>
+// z may be null; moments are taken of what is written.
+template <int SIDE, class Element, class RowOf, class End, class Of>
 static __device__ void store(const Acc (&sums)[SIDE][SIDE], Element* out, const T* bias, int columns, RowOf row_of,
-                             End end, const Element* z) {
+                             End end, Of& moments, const Element* z) {
   typedef Vector<Element, 4> Quad;
   const int across = threadIdx.x % 16, down = threadIdx.x / 16;
   Acc added[SIDE] = {};
@@ -149,6 +149,7 @@ static __device__ void store(const Acc (&sums)[SIDE][SIDE], Element* out, const 
         const Acc sum = end(sums[i][j + e] + added[j + e]);
         four.of[e] = Element(z ? sum + Acc(four.of[e]) : sum);
       }
+      moments.take(j / 4, four);
       store_some(out + row + n, four, columns - n);
     }
   }
@@ -168,16 +169,25 @@ static __device__ void each_stored(int columns, RowOf row_of, Visit visit) {
   }
 }
 
+// The moments of what `store` writes.
+template <int SIDE>
+struct TileMoments : BlockMoments<4, SIDE / 4, 16, THREADS / WARP, Tile<SIDE>::SIZE> {
+  __device__ TileMoments(const Parts& parts, int at, int columns)
+      : BlockMoments<4, SIDE / 4, 16, THREADS / WARP, Tile<SIDE>::SIZE>(parts, at, columns, threadIdx.x % 16 * 4,
+                                                                        threadIdx.x / WARP) {}
+};
+
 struct AsItIs {
   __device__ Acc operator()(Acc sum) const { return sum; }
 };
 
 // Computes this block's tile and writes it as `store` does.
-template <int SIDE, class A, class B, class Element, class RowOf, class End = AsItIs>
+template <int SIDE, class A, class B, class Element, class RowOf, class End = AsItIs, class Of = NoMoments>
 static __device__ void tile_product(A left, B right, int length, Element* out, const T* bias, int columns,
-                                    RowOf row_of, End end = {}, const Element* z = nullptr) {
+                                    RowOf row_of, End end = {}, Of moments = {}, const Element* z = nullptr) {
   constexpr int DEPTH = Tile<SIDE>::DEPTH;
-  __shared__ __align__(16) Strip<SIDE> as[2], bs[2];
+  __shared__ __align__(16) Strip<SIDE> strips[2][2];
+  Strip<SIDE>(&as)[2] = strips[0], (&bs)[2] = strips[1];
   Supply<SIDE, A> a(left);
   Supply<SIDE, B> b(right);
   Acc sums[SIDE][SIDE] = {};
@@ -196,7 +206,8 @@ static __device__ void tile_product(A left, B right, int length, Element* out, c
       __syncthreads();
     }
   }
-  store<SIDE>(sums, out, bias, columns, row_of, end, z);
+  store<SIDE>(sums, out, bias, columns, row_of, end, moments, z);
+  moments.write(strips);
 }
 
 // A number in the digits (high, middle, low) of a mixed base, counted up without dividing until a digit overflows.

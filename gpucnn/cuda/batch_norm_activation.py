@@ -19,11 +19,17 @@ def batch_norm_activation_train(
     x: Array, gamma: Array, beta: Array, eps: float, function: Named | None, z: Array | None, running: Any
 ) -> tuple[Array, Array, Array, _Saved]:
     """Return f(v + z), the batch's mean and variance, and what backward needs."""
-    end = end_of(function)
-    by_output = _by_output(function, z is not None)
-    mean, var, inverse = batch_norm.statistics(x, gamma, eps, running)
-    y = batch_norm.normalised(x, gamma, beta, mean, inverse, z, end)
-    kept = (y, y) if function and by_output else None
+    require(function, z is not None)
+    return trained(x, gamma, beta, batch_norm.statistics(x, gamma, eps, running), function, z)
+
+
+def trained(
+    x: Array, gamma: Array, beta: Array, found: batch_norm.Statistics, function: Named | None, z: Array | None
+) -> tuple[Array, Array, Array, _Saved]:
+    """Return what `batch_norm_activation_train` does, by the statistics of x that are found."""
+    mean, var, inverse = found
+    y = batch_norm.normalised(x, gamma, beta, mean, inverse, z, end_of(function))
+    kept = (y, y) if function and tells_by_output(function) else None
     return y, mean, var, ((x, mean, inverse, gamma), beta, kept, function, z is not None)
 
 
@@ -37,15 +43,13 @@ def batch_norm_activation_eval(
 def batch_norm_activation_backward(dy: Array, saved: _Saved) -> tuple[Array, Array, Array, Array | None]:
     """Return dx, dgamma, dbeta, and dz where z was added; f' is found anew from x where it was not."""
     of_norm, beta, kept, function, z = saved
-    end = end_of(function)
-    _by_output(function, z)
-    dx, dgamma, dbeta, g = batch_norm.gradients(dy, of_norm, beta, kept[1] if z and kept else None, end)
+    require(function, z)
+    dx, dgamma, dbeta, g = batch_norm.gradients(dy, of_norm, beta, kept[1] if z and kept else None, end_of(function))
     return dx, dgamma, dbeta, g if z else None
 
 
-def _by_output(function: Named | None, z: bool) -> bool:
-    """Return whether f' is to be had from y; raise NotApplicable where nothing else is there and it is not."""
-    by_output = function is None or tells_by_output(function)
-    if z and not by_output:
+def require(function: Named | None, z: bool) -> None:
+    """Raise NotApplicable where no kernel ends with f, or where z is added and f' is not to be had from y."""
+    end_of(function)
+    if z and function is not None and not tells_by_output(function):
         raise NotApplicable("the derivative would need v + z")
-    return by_output

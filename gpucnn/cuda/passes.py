@@ -79,6 +79,8 @@ def launch_pass(name: str, grid: tuple[int, ...], plan: Plan, task: Task, arrays
         others = {**NOTHING, **others}
     if task.which == "backward_data":
         others = {"z": None, **others}
+    if any(p.name == "squares" for p in kernels()[name].parameters):
+        others = {"means": None, "squares": None, **others}
     if task.which != "backward_weight":
         launch(name, grid, **{**others, **arrays})
         return

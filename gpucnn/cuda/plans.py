@@ -10,7 +10,9 @@ a module of `gpucnn.cuda.families`, found by its file, with three functions:
                                     backward_weight x, dy, dw
 
 Where a module says `ENDS = True`, its forward kernels end with what epilogue.cuh is: `run` is given that, too, if it is
-asked for. What another family has computed is gone over once more.
+asked for. What another family has computed is gone over once more. Where a module has a function `part(task, plan)`,
+its forward kernels write what batch_norm.cu starts from, `means` and `squares` (parts, K) of parts of so many rows of
+y, if they are given these; where it returns 0, they do not.
 
 Without tuning, the plan with the best estimate for the architecture's nominal machine is chosen: results are the same
 on every device of an architecture, and where sums are taken in one order, on all.

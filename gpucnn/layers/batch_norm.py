@@ -41,10 +41,14 @@ class BatchNorm(Layer, name="batch_norm"):
         """Return y, or f(y + z); while training, take the batch into the running statistics."""
         if train is None:
             return ops.batch_norm_activation_eval(x, *self.given(), function, z), None
-        gamma, beta = self.params["gamma"].value, self.params["beta"].value
-        running = Running(self.state["mean"], self.state["var"], self.momentum)
-        y, _, _, saved = ops.batch_norm_activation_train(x, gamma, beta, self.eps, function, z, running)
+        of_batch, running = self.of_batch()
+        y, _, _, saved = ops.batch_norm_activation_train(x, *of_batch, function, z, running)
         return y, saved
+
+    def of_batch(self) -> tuple[tuple[Array, Array, float], Running]:
+        """Return gamma, beta and eps, which training goes by, and the running statistics, which take in the batch."""
+        gamma, beta = self.params["gamma"].value, self.params["beta"].value
+        return (gamma, beta, self.eps), Running(self.state["mean"], self.state["var"], self.momentum)
 
     def given(self) -> tuple[Array, Array, Array, Array, float]:
         """Return gamma, beta, the running mean and variance, and eps: what evaluation goes by."""

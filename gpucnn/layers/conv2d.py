@@ -77,18 +77,31 @@ class Conv2d(Layer, name="conv2d"):
         if self.bias:
             self.params["b"] = builder.bias((k,))
 
-    def forward(self, x: Array, *, train: Step | None = None, function: Function | None = None) -> tuple[Array, Any]:
-        """Return y, or f(y); backward needs x, and what f keeps."""
-        b = self.params["b"].operand if self.bias else None
-        if function is None:
-            return ops.conv2d(x, self._kernels(), b, **self._window), x
-        y, kept = ops.conv2d_activation(x, self._kernels(), b, function, **self._window)
-        return y, Kept(x, function, kept)
+    def forward(
+        self,
+        x: Array,
+        *,
+        train: Step | None = None,
+        function: Function | None = None,
+        norm: BatchNorm | None = None,
+        z: Array | None = None,
+    ) -> tuple[Array, Any]:
+        """Return y, or f(y); backward needs x, and what f keeps.
 
-    def evaluate(self, x: Array, norm: BatchNorm, function: Function | None, z: Array | None) -> Array:
-        """Return y as the batch_norm after this layer makes it, or f of that and z, when evaluating."""
+        norm: the batch_norm after this layer. Given it, return what it makes of y, with z and f, and what both save.
+        """
         b = self.params["b"].operand if self.bias else None
-        return ops.conv2d_batch_norm_eval(x, self._kernels(), b, norm.given(), function=function, z=z, **self._window)
+        given = x, self._kernels(), b
+        if norm is not None and train is not None:
+            of_batch, running = norm.of_batch()
+            y, *_, saved = ops.conv2d_batch_norm_train(*given, of_batch, function, z, running, **self._window)
+            return y, (x, saved)
+        if norm is not None:
+            return ops.conv2d_batch_norm_eval(*given, norm.given(), function, z, **self._window), None
+        if function is None:
+            return ops.conv2d(*given, **self._window), x
+        y, kept = ops.conv2d_activation(*given, function, **self._window)
+        return y, Kept(x, function, kept)
 
     def backward(self, dy: Array, saved: Any, z: Array | None = None) -> Array:
         """Return dx, or dx + z: with stride 1, dx is the full correlation of dy with the rotated kernels."""

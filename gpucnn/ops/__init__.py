@@ -50,7 +50,7 @@ from gpucnn.ops.conv2d import (
     conv2d_output_shape,
 )
 from gpucnn.ops.conv2d_activation import conv2d_activation
-from gpucnn.ops.conv2d_batch_norm import conv2d_batch_norm_eval
+from gpucnn.ops.conv2d_batch_norm import conv2d_batch_norm_eval, conv2d_batch_norm_train
 from gpucnn.ops.conv2d_gradients import conv2d_gradients
 from gpucnn.ops.cross_entropy import cross_entropy, cross_entropy_backward, cross_entropy_gradient
 from gpucnn.ops.dense import dense, dense_backward_bias, dense_backward_data, dense_backward_weight
@@ -96,6 +96,7 @@ __all__ = [
     "conv2d_backward_data",
     "conv2d_backward_weight",
     "conv2d_batch_norm_eval",
+    "conv2d_batch_norm_train",
     "conv2d_gradients",
     "conv2d_output_shape",
     "count_correct",

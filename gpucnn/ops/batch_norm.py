@@ -14,9 +14,10 @@ Source: S. Ioffe and C. Szegedy, "Batch Normalization", arXiv:1502.03167.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
-from gpucnn.backend import Array, array_module
+from gpucnn.backend import Array, Shape, array_module
 from gpucnn.dispatch import mixed_operation, operation
 from gpucnn.errors import ShapeError
 from gpucnn.ops.checks import check_beside, check_dtypes
@@ -103,13 +104,17 @@ def _batch_norm_backward(dy: Array, saved: Saved) -> tuple[Array, Array, Array]:
     return dx, dgamma, dbeta
 
 
-def check(x: Array, gamma: Array, beta: Array, train: bool = False) -> None:
-    """Raise unless these fit each other; train: and statistics can be taken of x."""
+def check(x: Array, gamma: Array, beta: Array, train: bool = False, shape: Shape | None = None) -> None:
+    """Raise unless these fit each other; train: and statistics can be taken of x.
+
+    shape: of what is normalised, where that is yet to be computed from x.
+    """
+    shape = x.shape if shape is None else shape
     check_beside(x, gamma=gamma, beta=beta)
-    if x.ndim < 2 or gamma.shape != x.shape[-1:] or beta.shape != x.shape[-1:]:
-        raise ShapeError(f"x {x.shape}, gamma {gamma.shape}, beta {beta.shape}: must be (N, ..., C), (C,), (C,)")
-    if train and x.size // x.shape[-1] < 2:
-        raise ShapeError(f"x has shape {x.shape}: batch_norm needs two or more elements a channel to train on")
+    if len(shape) < 2 or gamma.shape != shape[-1:] or beta.shape != shape[-1:]:
+        raise ShapeError(f"x {shape}, gamma {gamma.shape}, beta {beta.shape}: must be (N, ..., C), (C,), (C,)")
+    if train and math.prod(shape[:-1]) < 2:
+        raise ShapeError(f"x has shape {shape}: batch_norm needs two or more elements a channel to train on")
 
 
 def check_dy(dy: Array, saved: Saved) -> None:

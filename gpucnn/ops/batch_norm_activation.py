@@ -10,9 +10,9 @@ out. `gpucnn.ops.batch_norm` has the maths of v.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from gpucnn.backend import Array
+from gpucnn.backend import Array, Shape
 from gpucnn.dispatch import composition
 from gpucnn.errors import ShapeError
 from gpucnn.ops import batch_norm
@@ -72,9 +72,9 @@ def batch_norm_activation_train(
     array([0., 4.])
     """
     batch_norm.check(x, gamma, beta, train=True)
-    _check_z(x, z)
-    y, mean, var, (norm, beta, kept, *_) = _batch_norm_activation_train(x, gamma, beta, eps, function, z, running)
-    return y, mean, var, Saved(batch_norm.Saved(*norm), beta, kept, function, z is not None)
+    check_z(z, x.shape, x.dtype)
+    y, mean, var, saved = _batch_norm_activation_train(x, gamma, beta, eps, function, z, running)
+    return y, mean, var, named(saved)
 
 
 @composition
@@ -113,7 +113,7 @@ def batch_norm_activation_eval(
     array([0. , 1.5])
     """
     batch_norm.check(x, gamma, beta)
-    _check_z(x, z)
+    check_z(z, x.shape, x.dtype)
     return _batch_norm_activation_eval(x, gamma, beta, mean, var, eps, function, z)
 
 
@@ -162,6 +162,12 @@ def _anew(saved: Saved, function: Function) -> tuple[Array, Array]:
     return function.kept(v, function.forward(v))
 
 
-def _check_z(x: Array, z: Array | None) -> None:
-    if z is not None and (z.shape != x.shape or z.dtype != x.dtype):
-        raise ShapeError(f"z has shape {z.shape} and dtype {z.dtype}: it must be those of x, {x.shape} and {x.dtype}")
+def named(saved: tuple[Any, ...]) -> Saved:
+    """Return what a room saved, by the names of its parts."""
+    return Saved(batch_norm.Saved(*saved[0]), *saved[1:])
+
+
+def check_z(z: Array | None, shape: Shape, dtype: Any) -> None:
+    """Raise unless z, if it is there, is such as what it is added to."""
+    if z is not None and (z.shape != shape or z.dtype != dtype):
+        raise ShapeError(f"z has shape {z.shape} and dtype {z.dtype}: it must be those of x, {shape} and {dtype}")

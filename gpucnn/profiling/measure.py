@@ -100,12 +100,11 @@ class _Steps:
         return rows, tuple(whole if own else cut), tuple(whole)
 
     def _present(self, heard: set[Part]) -> Iterator[Part]:
-        """Yield the parts that were heard, and in their place one for each layer of which nothing was."""
-        paths = {part.path for part in heard}
+        """Yield the parts that were heard, and one in its place for each layer whose forward pass was not."""
         for part in (_WAIT, *parts(self.trainer)):
             if part in heard:
                 yield part
-            elif part.path not in paths and part.what == FORWARD:
+            elif part.what == FORWARD:
                 yield Part(part.path, ELSEWHERE)
 
     def step(self, meter: Any = None) -> float:

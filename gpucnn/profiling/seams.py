@@ -18,8 +18,8 @@ from gpucnn.optimizers.base import Optimizer
 from gpucnn.training.tracing import DATA, FORWARD
 
 WEIGHT, BOTH, UPDATE, WAIT, ELSEWHERE = "backward weight", "backward", "update", "wait", "with another"
-"""`BOTH` is the backward pass of a layer that computes all its gradients in one, `ELSEWHERE` stands for all passes of
-one that is computed together with another layer, whose time holds its own."""
+"""`BOTH` is the backward pass of a layer that computes all its gradients in one, `ELSEWHERE` stands for the passes of
+one, the forward pass at least, that are computed together with another layer, whose time holds their own."""
 
 LOSS, OPTIMIZER, BATCH = "loss", "optimizer", "data"
 

@@ -86,7 +86,7 @@ class _Observer:
             return
         work.bytes += (_container_bytes if isinstance(owner, Container) else _bytes)(part, owner, arguments, result)
         if isinstance(owner, Layer):
-            if part.what == FORWARD:
+            if part.what == FORWARD or part.path not in self._flops:  # a norm that a convolution ended with: dy is as x
                 x = arguments[0]
                 self._flops[part.path] = len(x) * owner.flops(x.shape[1:])
             work.flops = (work.flops or 0) + self._flops[part.path]

@@ -162,6 +162,9 @@ def conv_calls(cases: dict[str, Conv]) -> Iterator[Call]:
         for end, function in ("", None), (", relu", RELU), (", tanh", Function("tanh")):
             options = {**case.arguments, "function": function}
             yield Call("conv2d_batch_norm_eval", f"{label}{end}", (x, w, b, norm), options, 4 * forward + 128)
+        if np.prod(y_shape[:3]) > 1:
+            first = (x, w, b, (b, b, 1e-3), RELU, dy)
+            yield Call("conv2d_batch_norm_train", label, first, case.arguments, 16 * (forward + weight + 64))
         yield Call("conv2d_activation", label, (x, w, b, RELU), case.arguments, 4 * forward + 128)
         yield Call("conv2d_backward_data", label, (dy, w, case.x_shape), case.arguments, data, **linear)
         yield Call("conv2d_backward_data", f"{label}, added", (dy, w, case.x_shape, z), case.arguments, data, **linear)

@@ -34,7 +34,8 @@ def test_kernels_and_launches_are_told(cuda: Any, monkeypatch: pytest.MonkeyPatc
     found = profile(load(CONFIG), Device.named("cuda"), 2)
     assert launch.compilers == before
     by = {tuple(row.part): row.computed_by for row in found.rows}
-    assert by["0.conv2d", "forward"] == "gpucnn.cuda: plain (conv2d_forward)"
+    normed = "conv2d_forward, batch_norm_part_statistics, batch_norm_merge_statistics, batch_norm_train"
+    assert by["0.conv2d", "forward"] == f"gpucnn.cuda: plain ({normed})"
     assert by["0.conv2d", "backward weight"] == "gpucnn.cuda: plain pieces=1 (conv2d_backward_weight)"
     other = {tuple(row.part): row.runner_up for row in found.rows}
     assert re.fullmatch(r"plain pieces=2, \d\.\d\dx by estimate", other["0.conv2d", "backward weight"])
@@ -44,11 +45,15 @@ def test_kernels_and_launches_are_told(cuda: Any, monkeypatch: pytest.MonkeyPatc
     expected = {row.part: row.work for row in profile(load(CONFIG), Device("cpu"), 1).rows}
     for row in found.rows:
         ended = row.part.path == "4.residual.layers.0.conv2d"  # by a gelu, which saves what the convolution does
+        ended = ended or tuple(row.part) == ("0.conv2d", "forward")  # which has its norm's arrays, too
         if row.label.endswith(("conv2d", "dense", "residual", "optimizer")) and not ended:
             assert (row.work.flops, row.work.bytes) == (expected[row.part].flops, expected[row.part].bytes)
     assert found.on_gpu
     assert all(row.host and row.host > 0 for row in found.rows if row.part.what != ELSEWHERE)
-    assert {row.part.path for row in found.rows if row.part.what == ELSEWHERE} == {"4.residual.layers.1.gelu"}
+    assert {row.part.path for row in found.rows if row.part.what == ELSEWHERE} == {
+        "1.batch_norm",
+        "4.residual.layers.1.gelu",
+    }
     assert found.step == found.plain
     assert "The parts keep the GPU busy for " in as_text(found)
 

@@ -48,6 +48,12 @@ def run(plan: Plan, task: Task, arrays: Arrays) -> None:
     launch_pass(name, grid, plan, task, arrays, block=block, t=tiling(task, plan, groups))
 
 
+def part(task: Task, plan: Plan) -> int:
+    """Return of how many outputs a forward kernel writes the moments: of a tile's, where all tiles are equal."""
+    tile, sight = Tile.planned(task, plan), Sight.of(task)
+    return 0 if sight.rows % tile.rows or sight.columns % tile.columns else tile.outputs
+
+
 def _work(task: Task, pixels: int, tile: Tile) -> float:
     """Return about how many operations a block's time is worth."""
     products = 2 * _threads(task, pixels, tile) * pixels * GROUP * terms(task)

@@ -74,6 +74,11 @@ def run(plan: Plan, task: Task, arrays: Arrays) -> None:
     )
 
 
+def part(task: Task, plan: Plan) -> int:
+    """Return of how many rows of y a forward kernel writes the moments: of those that a tile has."""
+    return plan.option("m")
+
+
 def products_of(task: Task) -> int:
     """Return in how many products of tensor cores one is taken."""
     return 3 if task.dtype == "float32" and task.numerics != "tf32" else 1

@@ -48,6 +48,11 @@ def run(plan: Plan, task: Task, arrays: Arrays) -> None:
     launch_pass(f"conv2d_{task.which}_{plan.option('m')}", grid(plan, task), plan, task, arrays, **pieces)
 
 
+def part(task: Task, plan: Plan) -> int:
+    """Return of how many rows of y a forward kernel writes the moments: of those that a tile has."""
+    return plan.option("m")
+
+
 def grid(plan: Plan, task: Task) -> tuple[int, int, int]:
     """Return the grid of tiles."""
     side, (rows, columns, products) = plan.option("m"), product(task)
