@@ -69,7 +69,7 @@ MUTANTS = [
     ),
     Mutant("conv2d_band_backward", "    __syncthreads();\n    bring_band", "    bring_band", "both gradients"),
     Mutant("conv2d_band_backward", "    __syncthreads();\n    sums.add", "    sums.add", "both gradients"),
-    Mutant("conv2d_band_backward", "Endless{}, NoMoments{}, z", "Endless{}", "both gradients"),
+    Mutant("conv2d_band_backward", "NoMoments{},\n                     z", "NoMoments{}", "both gradients"),
     Mutant("conv2d_band_backward", "parts + blockIdx.y * g.K", "parts + g.K", "both gradients"),
     Mutant("conv2d_band_backward", "sums.add(memory, x, spot)", "sums.add(memory, dx, spot)", "both gradients"),
     Mutant("conv2d_band", "T(end(Acc(to[e]), n + e, to + e - out))", "to[e]", "band ended"),
