@@ -8,7 +8,8 @@
 //   dx = gamma inverse (g - dbeta / M - inverse deviation dgamma / M)
 //
 // Three launches forward: the statistics of each part of the rows (Welford's recurrence), their merger (Chan's
-// formula), and the elements. Neither formula takes a difference of large sums, as E[x^2] - E[x]^2 would. Three
+// formula), and the elements. Neither formula takes a difference of large sums, as E[x^2] - E[x]^2 would. The first is
+// spared where a convolution has taken the statistics of what it wrote (moments.cuh), in parts of its tiles. Three
 // backward: both sums of each part, their sum, the elements. In the first and the last of three a thread has ABREAST
 // neighbouring channels of a part of the rows (spread.cuh), one where C is no multiple of ABREAST or where f takes more
 // than relu does; in the second, every 32nd part of one channel. The merger also takes the batch into the running
@@ -166,6 +167,8 @@ batch_norm_part_statistics(const T* __restrict__ x, Acc* __restrict__ means, Acc
   else part_statistics<1>(x, means, squares, rows, C);
 }
 
+constexpr int MERGED = 8;  // parts that a thread has on their way at once: a convolution's tiles may be thousands
+
 // size: the rows of a part, of which the last may have fewer; momentum: the weight of the batch in the running
 // statistics, with the estimate of the variance that is divided by M - 1.
 extern "C" __global__ void __launch_bounds__(THREADS)
@@ -175,8 +178,16 @@ batch_norm_merge_statistics(const Acc* __restrict__ means, const Acc* __restrict
                             int rows, int C, int pieces, int size, Acc eps, Acc momentum) {
   const Columns own;
   Moments<1> all = {};
-  for (int j = own.lane; own.c < C && j < pieces; j += own.lanes)
-    all.merge({Acc(max(0, min(size, rows - j * size))), {means[j * C + own.c]}, {squares[j * C + own.c]}});
+  for (int first = own.lane; own.c < C && first < pieces; first += MERGED * own.lanes) {
+    Moments<1> some[MERGED];
+#pragma unroll
+    for (int i = 0; i < MERGED; ++i) {
+      const int j = first + i * own.lanes, at = (j < pieces ? j : 0) * C + own.c;
+      some[i] = {Acc(j < pieces ? max(0, min(size, rows - j * size)) : 0), {means[at]}, {squares[at]}};
+    }
+#pragma unroll
+    for (int i = 0; i < MERGED; ++i) all.merge(some[i]);
+  }
   all = merged(own, all);
   if (own.lane || own.c >= C) return;
   const int c = own.c;

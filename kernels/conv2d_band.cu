@@ -12,7 +12,8 @@
 // conv2d_tiled.cu is three quarters empty where there are 16 channels; here nothing is but the last 8. An element of
 // x passes the index arithmetic once, not once a tap.
 //
-// Sums are taken in the order of conv2d.cu and conv2d_tiled.cu, and have their bits.
+// Sums are taken in the order of conv2d.cu and conv2d_tiled.cu, and have their bits. Moments of what is written, for a
+// batch norm, are a part of all for each tile, where these are equal.
 //
 // Memory: x is read once and its tiles' edges again, y written once, w read once a tile, from the cache. Of shared
 // memory, 8 + PIXELS numbers for 8 * PIXELS multiplications, four at a time where there are so many channels.

@@ -3,7 +3,7 @@
 //
 // A block computes a tile of M x N elements, the numbers in the kernels' names, and a thread its share of a warp's
 // sums: mma.cuh tells how, and conv2d_mma.cuh where x, w and dy stand. float32 is taken as two numbers of TF32, in
-// three products.
+// three products. Ends and moments are as in conv2d_tiled.cu.
 //
 // Memory: a tile reads M + N elements for M * N multiplications: 16 bytes at a time where a group's channels and
 // outputs are multiples of so many and arrays start on 16 bytes, else one by one, many times slower. It writes y once.

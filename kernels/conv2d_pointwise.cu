@@ -7,7 +7,8 @@
 //
 // A block computes a tile of 64 x 64 or 128 x 128, a thread 4 x 4 or 8 x 8 of it, as tile.cuh tells. conv2d_tiled.cu
 // looks up tap and channel for each strip that a thread brings, about 40 instructions for 256 or 512 multiplications;
-// here an operand is an address that moves on. Sums are taken in the same order: the bits are the same.
+// here an operand is an address that moves on. Sums are taken in the same order: the bits are the same. Ends and
+// moments are as there.
 //
 // Of a strided dx, each tile has a second block (blockIdx.z), for the pixels beside its own that no output sees.
 //

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from checks.arrays import numbers
 from checks.examples import STEP
+from checks.plans import forced
 from cushim import cupy_stand_in
 
 from gpucnn import config
@@ -142,6 +143,19 @@ def test_a_residual_networks_gradients_are_added_by_its_convolutions(monkeypatch
             model.backward(y, saved)
         found.append(names.count("add"))
     assert found == [0, 2 * blocks]
+
+
+def test_a_convolution_takes_the_statistics_of_the_norm_after_it(cuda):
+    """Where its kernels can: one launch less for each norm, and the numbers of layers apart."""
+    (x,) = numbers(8, (3, *SHAPE), dtype=np.float64)
+    with forced("tiled"):
+        with named() as names:
+            together = step(block(), x, False)
+        one_by_one = step(block(), x, True)
+    assert "batch_norm_part_statistics" not in names
+    assert names.count("batch_norm_merge_statistics") == 2
+    for key, array in together.items():
+        np.testing.assert_allclose(array, one_by_one[key], rtol=1e-9, atol=1e-10, err_msg=key)
 
 
 def test_gradients_of_all_layers_are_summed_by_one_launch(cuda):

@@ -16,7 +16,7 @@ from checks.windows import Conv, conv
 from cushim.expected import reference
 
 from gpucnn import ops
-from gpucnn.cuda import plans
+from gpucnn.cuda import batch_norm, plans
 from gpucnn.cuda.families import band, tiled
 from gpucnn.cuda.plans import Plan, Task
 from gpucnn.halves import accumulator
@@ -118,6 +118,20 @@ def test_bands_take_moments_where_tiles_are_equal(rows, columns, size):
     found = tasks(CASES["tiles that are not full"], "float32")
     assert found.y_shape[1:3] == (7, 6)
     assert band.part(found, Plan.of("band", pixels=4, rows=rows, columns=columns)) == size
+
+
+@pytest.mark.usefixtures("on_kernels")
+@pytest.mark.parametrize("on_kernels", ONE_ORDER, indirect=True)
+def test_many_parts_are_merged():
+    """More than a block takes at once, the last of them shorter."""
+    (x,) = numbers(53, (2098, 5), dtype=np.float64)
+    parts = np.split(x + 7, range(3, len(x), 3))
+    means, squares = np.array([p.mean(axis=0) for p in parts]), np.array([p.var(axis=0) * len(p) for p in parts])
+    assert len(parts) > 2 * 256
+    mean, var, inverse = batch_norm.merged(x, np.ones(5), means, squares, 3, 1e-3, None)
+    assert_near(mean, (x + 7).mean(axis=0), np.float64, 8, roundings=64)
+    assert_near(var, x.var(axis=0), np.float64, 8, roundings=256)
+    assert_near(inverse, 1 / np.sqrt(x.var(axis=0) + 1e-3), np.float64, 8, roundings=256)
 
 
 @pytest.mark.usefixtures("on_kernels")
