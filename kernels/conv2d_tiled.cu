@@ -21,12 +21,8 @@
 //
 // Forward ends with what stands in epilogue.cuh. What is brief of it is done to sums in registers; for the rest a
 // thread goes over the elements that it has written once more, while they are in the cache, for code for each of 64
-<<<<<<< HEAD
-// sums would be too much of it. Backward data adds z, if it is there, to sums in registers.
-=======
 // sums would be too much of it. Where a batch norm follows in training, it takes the moments of what it writes as it is
-// stored (moments.cuh): a tile's rows are a part of all.
->>>>>>> h1
+// stored (moments.cuh): a tile's rows are a part of all. Backward data adds z, if it is there, to sums in registers.
 //
 // Versions: conv2d.cu, plain; this file, tiled.
 #include "epilogue.cuh"
