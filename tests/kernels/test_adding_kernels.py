@@ -7,6 +7,7 @@ import pytest
 from checks.arrays import assert_near, numbers, unchanged
 from checks.convolutions import off_by_one
 from checks.halves import Half
+from checks.orders import ONE_ORDER
 from checks.plans import forced
 from checks.windows import Conv, conv
 from cushim.expected import reference, sizes
@@ -67,6 +68,7 @@ def test_it_is_added_by_the_same_launch_to_the_bits_of_a_sum(case, family):
     assert_near(dx, expected, "float32", size, terms(case))
 
 
+@pytest.mark.parametrize("on_kernels", ONE_ORDER, indirect=True)
 @pytest.mark.parametrize("place", [np.asarray, off_by_one])
 def test_halves_are_rounded_once(half: Half, place, monkeypatch):
     """Also where arrays do not start on 16 bytes."""
@@ -82,6 +84,7 @@ def test_halves_are_rounded_once(half: Half, place, monkeypatch):
         half.assert_near(dx, expected, size, terms(case))
 
 
+@pytest.mark.parametrize("on_kernels", ONE_ORDER, indirect=True)
 def test_float64():
     for case in (GROUPS, LARGE, APART):
         dy, w, z = numbers(47, *shapes(case), dtype="float64")
@@ -92,6 +95,7 @@ def test_float64():
         assert_near(dx, expected, "float64", size, terms(case))
 
 
+@pytest.mark.parametrize("on_kernels", ONE_ORDER, indirect=True)
 def test_what_cannot_be_added_is_told():
     dy, w, z = numbers(48, *shapes(APART), dtype="float32")
     with pytest.raises(ShapeError, match=r"z has shape \(2, 6, 7, 11\): to be added to dx it must be \(2, 6, 7, 12\)"):

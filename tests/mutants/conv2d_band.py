@@ -57,7 +57,6 @@ MUTANTS = [
     Mutant("conv2d_band", "if (i < exist) found.of[i]", "found.of[i]", "band data"),
     Mutant("conv2d_band", "z ? z + (to - out) : z", "z", "band data"),
     Mutant("conv2d_band", "tap.high * whole.step_h", "tap.high", "band data strided"),
-    Mutant("conv2d_band", "of.dilation_h = down.back", "of.dilation_h = g.step_h", "band data strided"),
     Mutant("conv2d_band", "down.first + row", "row", "band data with gaps"),
     Mutant("conv2d_band_weight", "    __syncthreads();\n    bring_band", "    bring_band", "band weight"),
     Mutant("conv2d_band_weight", "      if (m > 0) __syncthreads();\n", "", "band weight"),

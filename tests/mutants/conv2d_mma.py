@@ -49,7 +49,6 @@ RUNS: dict[str, Run] = {
 
 MUTANTS = [
     Mutant("conv2d_mma_forward", "if (sent > 0) __syncthreads();", "", "mma, persistent", "float16"),
-    Mutant("conv2d_mma_forward", "if (step < sent) pass();", "if (step < sent) ++next;", "mma, persistent", "float16"),
     Mutant(
         "conv2d_mma_forward",
         "await_copies_but<Tile::STAGES - 2>",
@@ -77,7 +76,6 @@ MUTANTS = [
     Mutant("conv2d_mma3_forward", ", sums[i][j][r] = 0", "", "mma3"),
     Mutant("conv2d_mma3_forward", "product = 3 - Tile::PRODUCTS", "product = 1", "mma3"),
     Mutant("conv2d_mma3_backward_data", "(met - r * taps.by) * across", "met * across", "mma3 data"),
-    Mutant("conv2d_mma3_backward_data", "z ? sum + Acc(some.of[e + f]) : sum", "sum", "mma3 data"),
     Mutant("conv2d_mma3_backward_data", "z + row + n, columns", "z + n, columns", "mma3 data"),
     Mutant("conv2d_mma3_backward_weight", "4 * (IS_A ? i / 2 : i % 2)", "4 * (i / 2)", "mma3 weight"),
 ]
