@@ -71,11 +71,11 @@ def estimate(data: Task, plan: Plan, machine: Machine) -> float:
 
 
 def run(plan: Plan, data: Task, arrays: plans.Arrays) -> None:
-    """Compute both gradients: arrays x, dy, w, z (what is added to dx, or None), dx and dw."""
+    """Compute both gradients: arrays x, dy, w, dx, dw, and maybe z, which is added to dx."""
     team = _sure(data, Tile.planned(data, plan))
     t = tiling(data, plan, team.groups, team.quads)
     weight = data._replace(which="backward_weight")
-    others = {"w": arrays["w"], "z": arrays["z"], "dx": arrays["dx"], "block": team.threads, "t": t}
+    others = {"w": arrays["w"], "z": arrays.get("z"), "dx": arrays["dx"], "block": team.threads, "t": t}
     launch_pass("band_backward", (1, plan.option("pieces")), plan, weight, arrays, **others)
 
 
