@@ -21,7 +21,7 @@ struct Sight {
   static __device__ Sight forward(const Window& g) {
     return {g.H, g.W, g.C, g.P, g.Q, g.K, g.stride_h, g.stride_w, g.top, g.left};
   }
-  static __device__ Sight backward(const Window& g) {  // stride 1
+  static __device__ Sight backward(const Window& g) {  // of stride 1, or a phase
     return {g.P, g.Q, g.K, g.H, g.W, g.C, 1, 1, (g.R - 1) * g.dilation_h - g.top, (g.S - 1) * g.dilation_w - g.left};
   }
 };
@@ -65,11 +65,12 @@ static __device__ inline void bring_band(Acc* band, const T* image, const Spot& 
 }
 
 // The terms of the sum that a result's channel n is, one a weight: where the weight of term k stands in w or dw, and
-// where in the band the term's other factor does, seen from the result's first pixel.
+// where in the band the term's other factor does, seen from the result's first pixel. pixel: where the result stands.
 struct ForwardTerms {
   static constexpr bool TERMS_ARE_NEIGHBOURS = true;
   const Window& g;
 
+  __device__ int pixel(int n, int row, int column) const { return (n * g.P + row) * g.Q + column; }
   __device__ int weight(int n, int k) const { return n * g.R * g.S * g.C + k; }
   __device__ int place(int k, const Spot& spot, const Tiling& t) const {
     const Counter tap(k, g.S, g.C);
@@ -81,11 +82,34 @@ struct BackwardTerms {  // r and s from the end
   static constexpr bool TERMS_ARE_NEIGHBOURS = false;
   const Window& g;
 
+  __device__ int pixel(int n, int row, int column) const { return (n * g.H + row) * g.W + column; }
   __device__ int weight(int n, int k) const { return (k % g.K * g.R * g.S + k / g.K) * g.C + n; }
   __device__ int place(int k, const Spot& spot, const Tiling& t) const {
     const Counter tap(k, g.S, g.K);
     const int r = g.R - 1 - tap.high, s = g.S - 1 - tap.middle;
     return (r * g.dilation_h * spot.width + s * g.dilation_w) * t.pitch + tap.low;
+  }
+};
+
+// A phase of a strided gradient is the gradient of a convolution of stride 1, whose kernel has the taps that are met.
+static __device__ inline Window window_of_phase(const Window& g, const Phase& down, const Phase& across) {
+  Window of = g;
+  of.H = down.count, of.R = down.taps, of.top = down.ahead, of.dilation_h = down.back;
+  of.W = across.count, of.S = across.taps, of.left = across.ahead, of.dilation_w = across.back;
+  return of;
+}
+
+struct PhaseTerms : BackwardTerms {
+  const Window& whole;
+  const Phase &down, &across;
+
+  __device__ int pixel(int n, int row, int column) const {
+    return (n * whole.H + down.first + row * whole.stride_h) * whole.W + across.first + column * whole.stride_w;
+  }
+  __device__ int weight(int n, int k) const {
+    const Counter tap(k, across.taps, whole.K);
+    const int r = down.tap + tap.high * whole.step_h, s = across.tap + tap.middle * whole.step_w;
+    return ((tap.low * whole.R + r) * whole.S + s) * whole.C + n;
   }
 };
 

@@ -1,5 +1,5 @@
-// The results of a tile from the band that it sees: out[m,n] = end(b[n] + sum over k of  band[m,k] w[n,k]), where k is
-// a tap and a channel.
+// The results of a tile from the band that it sees: out[m,n] = end(b[n] + sum over k of  band[m,k] w[n,k]) + z[m,n],
+// where k is a tap and a channel; b and z may be null.
 //
 // A thread has 8 channels n of PIXELS results m. The sum is taken by stretches, whose weights are in shared memory
 // beside the places of their terms.
@@ -39,24 +39,21 @@ static __device__ void add_terms(Acc (&sums)[PIXELS][8], const Acc* band, const 
   }
 }
 
-// Writes 8 channels of an output, of which `exist` do; moments are taken of them.
+// Writes 8 channels of an output, of which `exist` do, z added to them; moments are taken of what is written.
 template <class End, class Of>
-static __device__ void write_eight(T* to, const Acc (&sums)[8], const T* bias, int exist, const End& end, Of& moments) {
-  const bool whole = aligned<Vector<T, 4>>(to);
+static __device__ void write_eight(T* to, const Acc (&sums)[8], const T* bias, int exist, const End& end, Of& moments,
+                                   const T* z) {
 #pragma unroll
   for (int n = 0; n < 8; n += 4) {
-    Vector<T, 4> four;
+    Vector<T, 4> four = {};
+    if (z) four = load_some<T, 4>(z + n, exist - n);
 #pragma unroll
-    for (int e = 0; e < 4; ++e)
-      four.of[e] = T(end.brief(sums[n + e] + (bias && n + e < exist ? Acc(bias[n + e]) : Acc(0))));
-    moments.take(n / 4, four);
-    if (whole && n + 3 < exist) {
-      *reinterpret_cast<Vector<T, 4>*>(to + n) = four;
-    } else {
-#pragma unroll
-      for (int e = 0; e < 4; ++e)
-        if (n + e < exist) to[n + e] = four.of[e];
+    for (int e = 0; e < 4; ++e) {
+      const Acc sum = end.brief(sums[n + e] + (bias && n + e < exist ? Acc(bias[n + e]) : Acc(0)));
+      four.of[e] = T(z ? sum + Acc(four.of[e]) : sum);
     }
+    moments.take(n / 4, four);
+    store_some(to + n, four, exist - n);
   }
 }
 
@@ -101,7 +98,7 @@ struct BandMemory {
 template <int PIXELS, class Terms, class End, class Of = NoMoments>
 static __device__ void multiply_band(const BandMemory& memory, const T* w, const T* b, T* out, const Terms& terms,
                                      const Spot& spot, const Sight& sight, const Tiling& t, int n0,
-                                     const End& end, Of moments = {}) {
+                                     const End& end, Of moments = {}, const T* z = nullptr) {
   const int group = threadIdx.x % t.groups, first = threadIdx.x / t.groups, apart = blockDim.x / t.groups;
   const int count = spot.rows * spot.columns;
   const int length = terms.g.R * terms.g.S * sight.depth, columns = t.groups * 8, pitch = columns + 4;
@@ -129,8 +126,8 @@ static __device__ void multiply_band(const BandMemory& memory, const T* w, const
     const int m = first + i * apart;
     if (first >= apart || m >= count) continue;
     const int row = spot.row + m / spot.columns, column = spot.column + m % spot.columns;
-    T* to = out + ((spot.n * sight.rows + row) * sight.columns + column) * sight.outputs + n;
-    write_eight(to, sums[i], b ? b + n : b, sight.outputs - n, end, moments);
+    T* to = out + terms.pixel(spot.n, row, column) * sight.outputs + n;
+    write_eight(to, sums[i], b ? b + n : b, sight.outputs - n, end, moments, z ? z + (to - out) : z);
 #pragma unroll 1
     for (int e = 0; !end.whole() && e < min(8, sight.outputs - n); ++e) to[e] = T(end(Acc(to[e]), n + e, to + e - out));
   }

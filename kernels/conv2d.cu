@@ -7,7 +7,8 @@
 // with h = p*stride + r*dilation - top, and w (the column) likewise from q, s and left; what lies outside is left out.
 // With groups, an output sees the C/groups channels of its own group. The bias gradient is sum_rows of dy (sums.cu).
 //
-// Forward ends with what stands in epilogue.cuh: a batch norm's factors, another array, an activation.
+// Forward ends with what stands in epilogue.cuh: a batch norm's factors, another array, an activation. Backward data
+// ends with another gradient of x, z, if it is there: dx + z, such as where the two ways of a residual block begin.
 //
 // A thread computes one element and carries its sum in a register. Neighbouring threads have neighbouring channels:
 // what they write, and one of the two factors that they read, are consecutive in memory; the other is the same for the
@@ -40,7 +41,8 @@ conv2d_forward(const T* __restrict__ x, const T* __restrict__ w, const T* __rest
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-conv2d_backward_data(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g) {
+conv2d_backward_data(const T* __restrict__ dy, const T* __restrict__ w, const T* __restrict__ z /* or null */,
+                     T* __restrict__ dx, Window g) {
   const int i = element();
   if (i >= g.N * g.H * g.W * g.C) return;
   const Place in(i, g.H, g.W, g.C);
@@ -51,7 +53,7 @@ conv2d_backward_data(const T* __restrict__ dy, const T* __restrict__ w, T* __res
     for (int k = first; k < first + outputs; ++k)
       sum += Acc(dy[position * g.K + k]) * Acc(w[(k * g.R * g.S + tap) * depth + c]);
   });
-  dx[i] = T(sum);
+  dx[i] = T(z ? sum + Acc(z[i]) : sum);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)

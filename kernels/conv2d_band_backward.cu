@@ -1,7 +1,7 @@
 // compiled for: float32 float16 bfloat16
 // Both gradients of a convolution of few channels at once: stride 1, groups = 1.
 //
-//   dx[m,c]   = sum over r,s,k of  band of dy[m,r,s,k] w[k,r,s,c]               r, s from the end
+//   dx[m,c]   = sum over r,s,k of  band of dy[m,r,s,k] w[k,r,s,c]  + z[m,c] if it is there      r, s from the end
 //   dw[k,j,c] = sum over the inputs m of a piece's tiles of  x[m,c] band of dy[m,j,k]        j = r, s
 //
 // A block takes one tile of inputs after the other of its piece (blockIdx.y). It brings the band of dy that the tile
@@ -19,8 +19,8 @@
 #define BOTH_THREADS 288
 
 extern "C" __global__ void __launch_bounds__(BOTH_THREADS, 2)
-band_backward(const T* __restrict__ x, const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx,
-              Acc* __restrict__ parts, Window g, Tiling t) {
+band_backward(const T* __restrict__ x, const T* __restrict__ dy, const T* __restrict__ w,
+              const T* __restrict__ z /* or null */, T* __restrict__ dx, Acc* __restrict__ parts, Window g, Tiling t) {
   __shared__ __align__(16) Acc band[BAND], beside[BESIDE];
   __shared__ int places[PLACES];
   const BandMemory memory = {band, beside, places};
@@ -32,7 +32,8 @@ band_backward(const T* __restrict__ x, const T* __restrict__ dy, const T* __rest
     const Spot spot(item, sight, g, t);
     __syncthreads();
     bring_band(band, dy, spot, sight, t);
-    multiply_band<2>(memory, w, static_cast<const T*>(nullptr), dx, terms, spot, sight, t, 0, Endless{});
+    multiply_band<2>(memory, w, static_cast<const T*>(nullptr), dx, terms, spot, sight, t, 0, Endless{}, NoMoments{},
+                     z);
     __syncthreads();
     sums.add(memory, x, spot);
   }

@@ -4,7 +4,7 @@
 //   backward data     dx[n,h,w,c] = sum over j,r,s of  dy[n,p,q,c*m+j] w[c*m+j,r,s]       j = 0 .. m-1
 //   backward weight     dw[k,r,s] = sum over n,p,q of  dy[n,p,q,k] x[n,h,w,k/m]
 //
-// Forward ends with what stands in epilogue.cuh.
+// Forward ends with what stands in epilogue.cuh; backward data adds z if it is there.
 //
 // A thread computes one output; neighbouring threads have neighbouring channels, in the weight gradient as well, where
 // the general kernel (conv2d.cu) would have neighbouring taps, which are far apart in x. There is no sum over channels.
@@ -32,7 +32,8 @@ depthwise_forward(const T* __restrict__ x, const T* __restrict__ w, const T* __r
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-depthwise_backward_data(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g) {
+depthwise_backward_data(const T* __restrict__ dy, const T* __restrict__ w, const T* __restrict__ z /* or null */,
+                        T* __restrict__ dx, Window g) {
   const int i = element();
   if (i >= g.N * g.H * g.W * g.C) return;
   const Place in(i, g.H, g.W, g.C);
@@ -41,7 +42,7 @@ depthwise_backward_data(const T* __restrict__ dy, const T* __restrict__ w, T* __
   visit_outputs(g, in, [&](int position, int tap) {
     for (int k = first; k < first + outputs; ++k) sum += Acc(dy[position * g.K + k]) * Acc(w[k * g.R * g.S + tap]);
   });
-  dx[i] = T(sum);
+  dx[i] = T(z ? sum + Acc(z[i]) : sum);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)

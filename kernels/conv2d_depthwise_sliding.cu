@@ -12,7 +12,7 @@
 // channels.
 //
 //   forward            walks down: row p*stride + i of the padded x is tap i + stride*j of output row p - j
-//   backward data      walks up: row p of dy is tap r of row p*stride + r of the padded dx
+//   backward data      walks up: row p of dy is tap r of row p*stride + r of the padded dx; z, if it is there, is added
 //   backward weight    walks down with the rows of dy that are met held in registers, and the sums of all taps; a block
 //                      has 32 x PACK channels and 8 lanes of positions, added in order, of one part (blockIdx.y)
 //
@@ -168,7 +168,7 @@ static __device__ void slide_forward(const T* x, const T* w, const T* b, T* y, c
 // Rows and columns of dx are counted in the padded image. The columns of a thread begin at a multiple of the stride,
 // RUN * STRIDE of them; once row p of dy has come, the last STRIDE of the SIZE rows under way are done.
 template <int SIZE, int STRIDE>
-static __device__ void slide_backward_data(const T* dy, const T* w, T* dx, const Window& g, int height) {
+static __device__ void slide_backward_data(const T* dy, const T* w, const T* z, T* dx, const Window& g, int height) {
   using Kernel = Slide<SIZE, STRIDE>;
   constexpr int RUN = STRIDE == 1 ? Kernel::RUN : Kernel::RUN / 2, HELD = Kernel::HELD, WIDE = RUN * STRIDE;
   const int low = (g.top + STRIDE * HELD - SIZE) / STRIDE + 1 - HELD;  // the row of dy with which dx's first is done
@@ -176,7 +176,7 @@ static __device__ void slide_backward_data(const T* dy, const T* w, T* dx, const
   const int start = g.left / STRIDE, columns = g.left + g.W - start * STRIDE;
   const Walk own(element(), g.C, (columns - 1) / WIDE + 1, high - low + 1, height);
   if (own.n >= g.N) return;
-  const Packed gradients(dy, g.K, own.channel, 1), results(dx, g.C, own.channel, 1);
+  const Packed gradients(dy, g.K, own.channel, 1), results(dx, g.C, own.channel, 1), others(z, g.C, own.channel, 1);
   const int q0 = start + own.column * RUN, left = q0 * STRIDE - g.left;
   Kernel kernel;
   kernel.read(w, own.channel, g.K);
@@ -206,8 +206,14 @@ static __device__ void slide_backward_data(const T* dy, const T* w, T* dx, const
 #pragma unroll
       for (int r = SIZE - STRIDE; r < SIZE; ++r) {
         const int h = p * STRIDE + r - g.top;
+        const int pixel = (own.n * g.H + h) * g.W + left + i;
         const bool exists = p < low + own.end && h >= 0 && h < g.H && left + i >= 0 && left + i < g.W;
-        if (exists) results.write(dx, (own.n * g.H + h) * g.W + left + i, sums[r][i]);
+        if (z) {
+          const Vector<Acc, PACK> other = others.read(z, pixel, exists);
+#pragma unroll
+          for (int v = 0; v < PACK; ++v) sums[r][i][v] += other.of[v];
+        }
+        if (exists) results.write(dx, pixel, sums[r][i]);
       }
 #pragma unroll
       for (int v = 0; v < PACK; ++v) {
@@ -316,27 +322,27 @@ depthwise_forward_5x5_2(const T* __restrict__ x, const T* __restrict__ w, const 
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
-depthwise_backward_data_3x3_1(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g,
-                              int height) {
-  slide_backward_data<3, 1>(dy, w, dx, g, height);
+depthwise_backward_data_3x3_1(const T* __restrict__ dy, const T* __restrict__ w,
+                              const T* __restrict__ z /* or null */, T* __restrict__ dx, Window g, int height) {
+  slide_backward_data<3, 1>(dy, w, z, dx, g, height);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
-depthwise_backward_data_3x3_2(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g,
-                              int height) {
-  slide_backward_data<3, 2>(dy, w, dx, g, height);
+depthwise_backward_data_3x3_2(const T* __restrict__ dy, const T* __restrict__ w,
+                              const T* __restrict__ z /* or null */, T* __restrict__ dx, Window g, int height) {
+  slide_backward_data<3, 2>(dy, w, z, dx, g, height);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
-depthwise_backward_data_5x5_1(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g,
-                              int height) {
-  slide_backward_data<5, 1>(dy, w, dx, g, height);
+depthwise_backward_data_5x5_1(const T* __restrict__ dy, const T* __restrict__ w,
+                              const T* __restrict__ z /* or null */, T* __restrict__ dx, Window g, int height) {
+  slide_backward_data<5, 1>(dy, w, z, dx, g, height);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
-depthwise_backward_data_5x5_2(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g,
-                              int height) {
-  slide_backward_data<5, 2>(dy, w, dx, g, height);
+depthwise_backward_data_5x5_2(const T* __restrict__ dy, const T* __restrict__ w,
+                              const T* __restrict__ z /* or null */, T* __restrict__ dx, Window g, int height) {
+  slide_backward_data<5, 2>(dy, w, z, dx, g, height);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)

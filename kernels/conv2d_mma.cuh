@@ -141,14 +141,14 @@ struct PixelLines {
 
 // ---- passes -----------------------------------------------------------------------------------------------------
 
-// The tile of out that a block computes: blockIdx.x counts tiles, those of one m after the other.
+// The tiles of an out of so many rows and columns, those of one m after the other, and where each begins.
 template <class Tile>
-struct Corner {
-  int m, n;
-  explicit __device__ Corner(int columns) {
-    const int across = (columns + Tile::N - 1) / Tile::N;
-    m = blockIdx.x / across * Tile::M, n = blockIdx.x % across * Tile::N;
-  }
+struct Tiles {
+  int across, count;
+  __device__ Tiles(int rows, int columns)
+      : across((columns + Tile::N - 1) / Tile::N), count((rows + Tile::M - 1) / Tile::M * across) {}
+  __device__ int m(int tile) const { return tile / across * Tile::M; }
+  __device__ int n(int tile) const { return tile % across * Tile::N; }
 };
 
 template <class Tile>
@@ -157,53 +157,67 @@ static __device__ void mma_forward(const T* x, const T* w, const T* b, T* y, con
   typedef typename Tile::template PanelA<true> Pixels;
   typedef typename Tile::template PanelB<true> Kernels;
   const int group = blockIdx.z, outputs = g.K / g.groups, depth = g.C / g.groups, length = g.R * g.S * depth;
-  const Corner<Tile> corner(outputs);
-  const int rows = g.N * g.P * g.Q, first = group * outputs + corner.n;  // first: the tile's first output
-  MetPixels<Pixels> pixels(x + group * depth, g.H, g.W, g.C, g.R, g.dilation_h, g.dilation_w,
-                           Counter(Pixels::chunk() * CHUNK, g.S, depth));
+  const int rows = g.N * g.P * g.Q;
+  const Tiles<Tile> tiles(rows, outputs);
+  const auto panels_of = [&](int tile) {
+    MetPixels<Pixels> pixels(x + group * depth, g.H, g.W, g.C, g.R, g.dilation_h, g.dilation_w,
+                             Counter(Pixels::chunk() * CHUNK, g.S, depth));
 #pragma unroll
-  for (int i = 0; i < Pixels::COUNT; ++i) {
-    const int m = corner.m + Pixels::line(i);
-    const Place out(m, g.P, g.Q, 1);
-    pixels.begin(i, m < rows, out.n, out.row * g.stride_h - g.top, out.column * g.stride_w - g.left);
-  }
-  const KernelLines<Kernels> kernels(w + group * outputs * length, outputs, length, corner.n);
-  const auto row_of = [&](int m) { return corner.m + m < rows ? (corner.m + m) * g.K + first : -1; };
-  const auto brief = [&](Acc sum) { return end.brief(sum); };
-  const MmaMoments<Tile> moments = {parts, corner.m / Tile::M * g.K + first, outputs - corner.n, {}};
-  mma_product<Tile>(pixels, kernels, length, y, b ? b + first : b, outputs - corner.n, row_of, brief, moments);
-  if (end.whole()) return;
-  const auto rest = [&](int n, int place) { y[place] = T(end(Acc(y[place]), first + n, place)); };
-  each_written<Tile, T>(outputs - corner.n, row_of, rest);
+    for (int i = 0; i < Pixels::COUNT; ++i) {
+      const int m = tiles.m(tile) + Pixels::line(i);
+      const Place out(m, g.P, g.Q, 1);
+      pixels.begin(i, m < rows, out.n, out.row * g.stride_h - g.top, out.column * g.stride_w - g.left);
+    }
+    const KernelLines<Kernels> kernels(w + group * outputs * length, outputs, length, tiles.n(tile));
+    return Panels<Tile, MetPixels<Pixels>, KernelLines<Kernels>>(pixels, kernels, length);
+  };
+  mma_tiles<Tile, Tile::ALONE>(tiles.count, panels_of, [&](int tile, const typename Tile::Sums& sums, float* held) {
+    const int m0 = tiles.m(tile), n0 = tiles.n(tile), first = group * outputs + n0;  // first: the tile's first output
+    const auto row_of = [&](int m) { return m0 + m < rows ? (m0 + m) * g.K + first : -1; };
+    const auto brief = [&](Acc sum) { return end.brief(sum); };
+    MmaMoments<Tile> moments = {parts, m0 / Tile::M * g.K + first, outputs - n0, {}};
+    write_sums<Tile>(sums, held, y, b ? b + first : b, outputs - n0, row_of, brief, moments);
+    const int column = Tile::column() + threadIdx.x % (Tile::WARP_N / CHUNK) * CHUNK;
+    moments.write(held, column, Tile::row() / Tile::WARP_M);
+    if (end.whole()) return;
+    const auto rest = [&](int n, int place) { y[place] = T(end(Acc(y[place]), first + n, place)); };
+    each_written<Tile, T>(outputs - n0, row_of, rest);
+  });
 }
 
 template <class Tile>
-static __device__ void mma_backward_data(const T* dy, const T* w, T* dx, const Window& g) {
+static __device__ void mma_backward_data(const T* dy, const T* w, const T* z, T* dx, const Window& g) {
   typedef typename Tile::template PanelA<true> Pixels;
   typedef typename Tile::template PanelB<false> Kernels;
   const int group = blockIdx.z % g.groups, phase = blockIdx.z / g.groups;
   const int outputs = g.K / g.groups, depth = g.C / g.groups;
   const Phase down(phase / g.stride_w, g.H, g.R, g.stride_h, g.dilation_h, g.top, g.step_h);
   const Phase across(phase % g.stride_w, g.W, g.S, g.stride_w, g.dilation_w, g.left, g.step_w);
-  const Corner<Tile> corner(depth);
   const int rows = g.N * down.count * across.count, taps = down.taps * across.taps;
-  if (corner.m >= rows) return;  // the whole block: the grid is that of the largest phase
-  MetPixels<Pixels> pixels(dy + group * outputs, g.P, g.Q, g.K, down.taps, -down.back, -across.back,
-                           Counter(Pixels::chunk() * CHUNK, max(across.taps, 1), outputs));
+  const Tiles<Tile> tiles(rows, depth);  // of this phase; the grid is that of the largest
+  const auto panels_of = [&](int tile) {
+    MetPixels<Pixels> pixels(dy + group * outputs, g.P, g.Q, g.K, down.taps, -down.back, -across.back,
+                             Counter(Pixels::chunk() * CHUNK, max(across.taps, 1), outputs));
 #pragma unroll
-  for (int i = 0; i < Pixels::COUNT; ++i) {
-    const int m = corner.m + Pixels::line(i);
-    const Place in(m, down.count, across.count, 1);
-    pixels.begin(i, m < rows, in.n, in.row + down.ahead, in.column + across.ahead);
-  }
-  const KernelChannels<Kernels> kernels(w + group * outputs * g.R * g.S * depth, g, down, across, corner.n);
-  const auto row_of = [&](int m) {
-    if (corner.m + m >= rows) return -1;
-    const Place in(corner.m + m, down.count, across.count, 1);
-    const int h = down.first + in.row * g.stride_h, column = across.first + in.column * g.stride_w;
-    return ((in.n * g.H + h) * g.W + column) * g.C + group * depth + corner.n;
+    for (int i = 0; i < Pixels::COUNT; ++i) {
+      const int m = tiles.m(tile) + Pixels::line(i);
+      const Place in(m, down.count, across.count, 1);
+      pixels.begin(i, m < rows, in.n, in.row + down.ahead, in.column + across.ahead);
+    }
+    const KernelChannels<Kernels> kernels(w + group * outputs * g.R * g.S * depth, g, down, across, tiles.n(tile));
+    return Panels<Tile, MetPixels<Pixels>, KernelChannels<Kernels>>(pixels, kernels, taps * outputs);
   };
-  mma_product<Tile>(pixels, kernels, taps * outputs, dx, nullptr, depth - corner.n, row_of);
+  mma_tiles<Tile, Tile::ALONE>(tiles.count, panels_of, [&](int tile, const typename Tile::Sums& sums, float* held) {
+    const int m0 = tiles.m(tile), n0 = tiles.n(tile);
+    const auto row_of = [&](int m) {
+      if (m0 + m >= rows) return -1;
+      const Place in(m0 + m, down.count, across.count, 1);
+      const int h = down.first + in.row * g.stride_h, column = across.first + in.column * g.stride_w;
+      return ((in.n * g.H + h) * g.W + column) * g.C + group * depth + n0;
+    };
+    NoMoments nobody;
+    write_sums<Tile>(sums, held, dx, static_cast<const T*>(nullptr), depth - n0, row_of, AsItIs{}, nobody, z);
+  });
 }
 
 template <class Tile>
@@ -213,11 +227,18 @@ static __device__ void mma_backward_weight(const T* x, const T* dy, Acc* parts, 
   const int group = blockIdx.z % g.groups, piece = blockIdx.z / g.groups;
   const int outputs = g.K / g.groups, depth = g.C / g.groups, columns = g.R * g.S * depth;
   const Part part(g.N * g.P * g.Q, piece, pieces);
-  const Corner<Tile> corner(columns);
-  const OutputLines<Outputs> answers(dy + group * outputs, outputs, g.K, corner.m, part.begin, part.end);
-  const PixelLines<Pixels> pixels(x + group * depth, g, corner.n, part.begin, part.end);
-  const auto row_of = [&](int m) {
-    return corner.m + m < outputs ? (piece * g.K + group * outputs + corner.m + m) * columns + corner.n : -1;
+  const Tiles<Tile> tiles(outputs, columns);
+  const auto panels_of = [&](int tile) {
+    const OutputLines<Outputs> answers(dy + group * outputs, outputs, g.K, tiles.m(tile), part.begin, part.end);
+    const PixelLines<Pixels> pixels(x + group * depth, g, tiles.n(tile), part.begin, part.end);
+    return Panels<Tile, OutputLines<Outputs>, PixelLines<Pixels>>(answers, pixels, part.end - part.begin);
   };
-  mma_product<Tile>(answers, pixels, part.end - part.begin, parts, nullptr, columns - corner.n, row_of);
+  mma_tiles<Tile, false>(tiles.count, panels_of, [&](int tile, const typename Tile::Sums& sums, float* held) {
+    const int m0 = tiles.m(tile), n0 = tiles.n(tile);
+    const auto row_of = [&](int m) {
+      return m0 + m < outputs ? (piece * g.K + group * outputs + m0 + m) * columns + n0 : -1;
+    };
+    NoMoments nobody;
+    write_sums<Tile>(sums, held, parts, static_cast<const T*>(nullptr), columns - n0, row_of, AsItIs{}, nobody);
+  });
 }

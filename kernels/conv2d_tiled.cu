@@ -22,7 +22,7 @@
 // Forward ends with what stands in epilogue.cuh. What is brief of it is done to sums in registers; for the rest a
 // thread goes over the elements that it has written once more, while they are in the cache, for code for each of 64
 // sums would be too much of it. Where a batch norm follows in training, it takes the moments of what it writes as it is
-// stored (moments.cuh): a tile's rows are a part of all.
+// stored (moments.cuh): a tile's rows are a part of all. Backward data adds z, if it is there, to sums in registers.
 //
 // Versions: conv2d.cu, plain; this file, tiled.
 #include "epilogue.cuh"
@@ -136,7 +136,7 @@ struct KernelColumns {  // B[n,k]: channel n's weight at a tap, of output k
 };
 
 template <int SIDE>
-static __device__ void backward_data_tile(const T* dy, const T* w, T* dx, const Window& g) {
+static __device__ void backward_data_tile(const T* dy, const T* w, const T* z, T* dx, const Window& g) {
   using Square = Tile<SIDE>;
   const int group = blockIdx.z % g.groups, phase = blockIdx.z / g.groups, depth = g.C / g.groups;
   const Phase down(phase / g.stride_w, g.H, g.R, g.stride_h, g.dilation_h, g.top, g.step_h);
@@ -153,13 +153,13 @@ static __device__ void backward_data_tile(const T* dy, const T* w, T* dx, const 
   if (taps == 0) {  // inputs that no output sees
     for (int i = threadIdx.x; i < Square::SIZE * Square::SIZE; i += THREADS) {
       const int row = row_of(i / Square::SIZE), n = i % Square::SIZE;
-      if (row >= 0 && n < columns) dx[row + n] = T(0);
+      if (row >= 0 && n < columns) dx[row + n] = z ? z[row + n] : T(0);
     }
     return;
   }
   const SeeingOutputs outputs(dy, g, down, across, m0 + Square::row(true), Square::k(true), group);
   const KernelColumns kernels(w, g, down, across, n0 + Square::row(false), Square::k(false), group);
-  tile_product<SIDE>(outputs, kernels, taps * (g.K / g.groups), dx, nullptr, columns, row_of);
+  tile_product<SIDE>(outputs, kernels, taps * (g.K / g.groups), dx, nullptr, columns, row_of, AsItIs{}, NoMoments{}, z);
 }
 
 // ---- backward weight --------------------------------------------------------------------------------------------
@@ -239,13 +239,15 @@ conv2d_forward_128(const T* __restrict__ x, const T* __restrict__ w, const T* __
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-conv2d_backward_data_64(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g) {
-  backward_data_tile<4>(dy, w, dx, g);
+conv2d_backward_data_64(const T* __restrict__ dy, const T* __restrict__ w, const T* __restrict__ z /* or null */,
+                        T* __restrict__ dx, Window g) {
+  backward_data_tile<4>(dy, w, z, dx, g);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
-conv2d_backward_data_128(const T* __restrict__ dy, const T* __restrict__ w, T* __restrict__ dx, Window g) {
-  backward_data_tile<8>(dy, w, dx, g);
+conv2d_backward_data_128(const T* __restrict__ dy, const T* __restrict__ w, const T* __restrict__ z /* or null */,
+                         T* __restrict__ dx, Window g) {
+  backward_data_tile<8>(dy, w, z, dx, g);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)

@@ -5,6 +5,9 @@
 // 16 bytes; while it multiplies those, the next STAGES - 1 are on their way. One barrier a step: a panel is overwritten
 // behind the barrier that all came to after they last read it.
 //
+// A grid may have fewer blocks than there are tiles: then a block computes one after the other, and sends for the next
+// one's first panels before it writes the sums that it has. A tile's sums, and their bits, do not know of it.
+//
 // Elements stay as they are in memory. A panel is lines of chunks of 16 bytes: a line has the 32 elements of one row (m
 // or n) along k, or those of one k along the rows. Within a line, chunks change places (`place`), so that eight lanes
 // that read eight rows, or write a line, meet each bank of shared memory once.
@@ -114,11 +117,13 @@ struct Split {
 template <int THE_M, int THE_N, int THE_WARP_M, int THE_WARP_N, int THE_PRODUCTS>
 struct Mma {
   static constexpr int M = THE_M, N = THE_N, WARP_M = THE_WARP_M, WARP_N = THE_WARP_N, PRODUCTS = THE_PRODUCTS;
-  static constexpr int BLOCK = M / WARP_M * (N / WARP_N) * 32;  // threads
-  static constexpr int STAGE = (M + N) * STEP * sizeof(T);     // bytes of both panels
+  static constexpr int BLOCK = M / WARP_M * (N / WARP_N) * 32;   // threads
+  static constexpr bool ALONE = BLOCK == 256 && sizeof(T) == 2;  // on a multiprocessor, and with registers left
+  static constexpr int STAGE = (M + N) * STEP * sizeof(T);       // bytes of both panels
   static constexpr int STAGES = MOST_SHARED / STAGE < 4 ? MOST_SHARED / STAGE : 4;
   static constexpr int HIGH = WARP_M / 16, WIDE = WARP_N / 8;  // of a warp's sums, in matrices
-  static constexpr int LINE = WARP_N + 8;                     // of sums on their way out: keeps banks apart
+  static constexpr int LINE = WARP_N + 8;                      // of sums on their way out: keeps banks apart
+  static constexpr int HELD = BLOCK / 32 * 16 * LINE * 4;      // bytes of these
   template <bool ALONG_K>
   using PanelA = Panel<M, ALONG_K, BLOCK>;
   template <bool ALONG_K>
@@ -183,12 +188,14 @@ static __device__ void each_written(int columns, RowOf row_of, Visit visit) {
   }
 }
 
-// Writes this warp's sums: out[row_of(m) + n] = end(sum + bias[n]). Sixteen rows at a time go by way of shared memory,
-// so that a lane has 16 bytes of one row, and rows are written whole. row_of(m) is -1 where the tile's row m does not
-// exist; `columns` of its columns do; bias may be null; moments are taken of what is written.
+// Writes this warp's sums: out[row_of(m) + n] = end(sum + bias[n]) + z[row_of(m) + n]. Sixteen rows at a time go by
+// way of shared memory, so that a lane has 16 bytes of one row, and rows are written whole. row_of(m) is -1 where the
+// tile's row m does not exist; `columns` of its columns do; bias and z may be null; moments are taken of what is
+// written.
 template <class Tile, class Element, class RowOf, class End, class Of>
 static __device__ void write_sums(const typename Tile::Sums& sums, float* held, Element* out, const T* bias,
-                                  int columns, RowOf row_of, End end, Of& moments) {
+                                  int columns, RowOf row_of, End end, Of& moments,
+                                  const Element* z = nullptr) {
   constexpr int WHOLE = 16 / sizeof(Element), ACROSS = Tile::WARP_N / WHOLE;  // a lane's elements, and lanes, of a row
   typedef Vector<Element, WHOLE> Some;
   const int lane = threadIdx.x % 32, first = lane % ACROSS * WHOLE, n = Tile::column() + first;
@@ -211,21 +218,19 @@ static __device__ void write_sums(const typename Tile::Sums& sums, float* held, 
     for (int down = lane / ACROSS; down < 16; down += 32 / ACROSS) {
       const int row = row_of(Tile::row() + i * 16 + down);
       if (row < 0) continue;
-      Some some;
+      Some some = {};
+      if (z) some = load_some<Element, WHOLE>(z + row + n, columns - n);
 #pragma unroll
       for (int e = 0; e < WHOLE; e += 4) {
         const Four four = *reinterpret_cast<const Four*>(held + down * Tile::LINE + first + e);
 #pragma unroll
-        for (int f = 0; f < 4; ++f) some.of[e + f] = Element(end(four.of[f] + added[e + f]));
+        for (int f = 0; f < 4; ++f) {
+          const Acc sum = end(four.of[f] + added[e + f]);
+          some.of[e + f] = Element(z ? sum + Acc(some.of[e + f]) : sum);
+        }
       }
       moments.take(0, some);
-      if (n + WHOLE <= columns && aligned<Some>(out + row + n)) {
-        *reinterpret_cast<Some*>(out + row + n) = some;
-      } else {
-#pragma unroll
-        for (int e = 0; e < WHOLE; ++e)
-          if (n + e < columns) out[row + n + e] = some.of[e];
-      }
+      store_some(out + row + n, some, columns - n);
     }
   }
 }
@@ -234,35 +239,68 @@ static __device__ void write_sums(const typename Tile::Sums& sums, float* held, 
 template <class Tile>
 using MmaMoments = BlockMoments<CHUNK, 1, Tile::WARP_N / CHUNK, Tile::M / Tile::WARP_M, Tile::N>;
 
-// Computes this block's tile and writes it as `write_sums` does.
-template <class Tile, class A, class B, class Element, class RowOf, class End = AsItIs, class Of = NoMoments>
-static __device__ void mma_product(A a, B b, int length, Element* out, const T* bias, int columns, RowOf row_of,
-                                   End end = {}, Of moments = {}) {
-  unsigned char* const shared = dynamic_shared();
-  const bool whole_a = a.whole(), whole_b = b.whole();
-  const int steps = (length + STEP - 1) / STEP;
-  const auto send = [&](int step) {
-    if (step < steps) {
-      unsigned char* const to = shared + step % Tile::STAGES * Tile::STAGE;
+// What a tile is made of: the panels of one step after the other, each a group of copies.
+template <class Tile, class A, class B>
+struct Panels {
+  A a;
+  B b;
+  bool whole_a, whole_b;
+  int next, steps;
+
+  __device__ Panels(const A& a, const B& b, int length)
+      : a(a), b(b), whole_a(a.whole()), whole_b(b.whole()), next(0), steps((length + STEP - 1) / STEP) {}
+
+  __device__ void send() {
+    if (next < steps) {
+      unsigned char* const to = dynamic_shared() + next % Tile::STAGES * Tile::STAGE;
       bring(to, a, whole_a), bring(to + A::Panel::BYTES, b, whole_b);
-      a.advance(), b.advance();
     }
     commit_copies();
-  };
-  typename Tile::Sums sums = {}, total = {};
-#pragma unroll
-  for (int step = 0; step < Tile::STAGES - 1; ++step) send(step);
-  for (int step = 0; step < steps; ++step) {
-    await_copies_but<Tile::STAGES - 2>();
-    __syncthreads();
-    send(step + Tile::STAGES - 1);
-    const unsigned char* from = shared + step % Tile::STAGES * Tile::STAGE;
-    multiply_panels<Tile, typename A::Panel, typename B::Panel>(from, from + A::Panel::BYTES, sums);
-    if (Tile::PRODUCTS == 3) fold<Tile>(total, sums);
+    pass();
   }
-  __syncthreads();
-  float* const held = reinterpret_cast<float*>(shared);
-  write_sums<Tile>(Tile::PRODUCTS == 3 ? total : sums, held, out, bias, columns, row_of, end, moments);
-  const int first = threadIdx.x % (Tile::WARP_N / CHUNK) * CHUNK;
-  moments.write(shared, Tile::column() + first, Tile::row() / Tile::WARP_M);
+  __device__ void pass() { ++next, a.advance(), b.advance(); }
+
+  // Computes the sums of a tile of which so many steps have been sent for.
+  __device__ void multiply(typename Tile::Sums& sums, int sent) {
+    typename Tile::Sums some = {};
+#pragma unroll
+    for (int step = 0; step < Tile::STAGES - 1; ++step) {
+      if (step < sent) pass();
+      else send();
+    }
+    for (int step = 0; step < steps; ++step) {
+      await_copies_but<Tile::STAGES - 2>();
+      __syncthreads();
+      send();
+      const unsigned char* from = dynamic_shared() + step % Tile::STAGES * Tile::STAGE;
+      auto& to = Tile::PRODUCTS == 3 ? some : sums;
+      multiply_panels<Tile, typename A::Panel, typename B::Panel>(from, from + A::Panel::BYTES, to);
+      if (Tile::PRODUCTS == 3) fold<Tile>(sums, some);
+    }
+    __syncthreads();
+  }
+};
+
+// Computes a tile of `tiles`, or with MANY every gridDim.x-th from blockIdx.x on. panels_of(tile) tells what it is made
+// of; write(tile, sums, held) writes it by way of `held` in shared memory, at the end of the panels: before that, the
+// next tile's first AHEAD steps are sent for.
+template <class Tile, bool MANY, class PanelsOf, class Write>
+static __device__ void mma_tiles(int tiles, PanelsOf panels_of, Write write) {
+  constexpr int FREE = (Tile::STAGES * Tile::STAGE - Tile::HELD) / Tile::STAGE;
+  constexpr int AHEAD = FREE < Tile::STAGES ? FREE : Tile::STAGES - 1;
+  static_assert(AHEAD > 0, "a tile's sums leave no room for the next one's panels");
+  float* const held = reinterpret_cast<float*>(dynamic_shared() + Tile::STAGES * Tile::STAGE - Tile::HELD);
+  for (int tile = blockIdx.x, sent = 0; tile < tiles; tile += gridDim.x, sent = AHEAD) {
+    typename Tile::Sums sums = {};
+    if (sent > 0) __syncthreads();  // the sums before these are out
+    panels_of(tile).multiply(sums, sent);
+    const int next = tile + gridDim.x;
+    if (MANY && next < tiles) {
+      auto panels = panels_of(next);
+#pragma unroll
+      for (int step = 0; step < AHEAD; ++step) panels.send();
+    }
+    write(tile, sums, held);
+    if (!MANY) return;
+  }
 }

@@ -121,12 +121,12 @@ static __device__ void multiply(const Strip<SIDE>& a, const Strip<SIDE>& b, Acc 
   }
 }
 
-// Writes this thread's elements: out[row_of(m) + n] = end(sum + bias[n]), four at a time where the output's row is
-// aligned. row_of(m) is -1 where the tile's row m does not exist; `columns` of its columns do; bias may be null;
-// moments are taken of what is written.
+// Writes this thread's elements: out[row_of(m) + n] = end(sum + bias[n]) + z[row_of(m) + n], four at a time where the
+// output's row is aligned. row_of(m) is -1 where the tile's row m does not exist; `columns` of its columns do; bias and
+// z may be null; moments are taken of what is written.
 template <int SIDE, class Element, class RowOf, class End, class Of>
 static __device__ void store(const Acc (&sums)[SIDE][SIDE], Element* out, const T* bias, int columns, RowOf row_of,
-                             End end, Of& moments) {
+                             End end, Of& moments, const Element* z) {
   typedef Vector<Element, 4> Quad;
   const int across = threadIdx.x % 16, down = threadIdx.x / 16;
   Acc added[SIDE] = {};
@@ -139,21 +139,18 @@ static __device__ void store(const Acc (&sums)[SIDE][SIDE], Element* out, const 
   for (int i = 0; i < SIDE; ++i) {
     const int row = row_of(Tile<SIDE>::place(down, i));
     if (row < 0) continue;
-    const bool whole = aligned<Quad>(out + row);
 #pragma unroll
     for (int j = 0; j < SIDE; j += 4) {
       const int n = Tile<SIDE>::place(across, j);
-      Quad four;
+      Quad four = {};
+      if (z) four = load_some<Element, 4>(z + row + n, columns - n);
 #pragma unroll
-      for (int e = 0; e < 4; ++e) four.of[e] = Element(end(sums[i][j + e] + added[j + e]));
-      moments.take(j / 4, four);
-      if (whole && n + 3 < columns) {
-        *reinterpret_cast<Quad*>(out + row + n) = four;
-      } else {
-#pragma unroll
-        for (int e = 0; e < 4; ++e)
-          if (n + e < columns) out[row + n + e] = four.of[e];
+      for (int e = 0; e < 4; ++e) {
+        const Acc sum = end(sums[i][j + e] + added[j + e]);
+        four.of[e] = Element(z ? sum + Acc(four.of[e]) : sum);
       }
+      moments.take(j / 4, four);
+      store_some(out + row + n, four, columns - n);
     }
   }
 }
@@ -183,7 +180,7 @@ struct AsItIs {
 // Computes this block's tile and writes it as `store` does.
 template <int SIDE, class A, class B, class Element, class RowOf, class End = AsItIs, class Of = NoMoments>
 static __device__ void tile_product(A left, B right, int length, Element* out, const T* bias, int columns,
-                                    RowOf row_of, End end = {}, Of moments = {}) {
+                                    RowOf row_of, End end = {}, Of moments = {}, const Element* z = nullptr) {
   constexpr int DEPTH = Tile<SIDE>::DEPTH;
   __shared__ __align__(16) Strip<SIDE> as[2], bs[2];
   Supply<SIDE, A> a(left);
@@ -204,7 +201,7 @@ static __device__ void tile_product(A left, B right, int length, Element* out, c
       __syncthreads();
     }
   }
-  store<SIDE>(sums, out, bias, columns, row_of, end, moments);
+  store<SIDE>(sums, out, bias, columns, row_of, end, moments, z);
   moments.write(as, threadIdx.x % 16 * 4, threadIdx.x / WARP);
 }
 

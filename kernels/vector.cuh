@@ -25,6 +25,29 @@ static __device__ Vector<T, N> load_vector(const T* from, bool whole) {
   return found;
 }
 
+// N neighbours of an array, of which so many exist; zeros for the others.
+template <class Element, int N>
+static __device__ Vector<Element, N> load_some(const Element* from, int exist) {
+  if (exist >= N && aligned<Vector<Element, N>>(from)) return *reinterpret_cast<const Vector<Element, N>*>(from);
+  Vector<Element, N> found = {};
+#pragma unroll
+  for (int i = 0; i < N; ++i)
+    if (i < exist) found.of[i] = from[i];
+  return found;
+}
+
+// Writes as many of N neighbours as exist.
+template <class Element, int N>
+static __device__ void store_some(Element* to, const Vector<Element, N>& values, int exist) {
+  if (exist >= N && aligned<Vector<Element, N>>(to)) {
+    *reinterpret_cast<Vector<Element, N>*>(to) = values;
+  } else {
+#pragma unroll
+    for (int i = 0; i < N; ++i)
+      if (i < exist) to[i] = values.of[i];
+  }
+}
+
 template <int N>
 static __device__ void store_vector(T* to, const Vector<T, N>& values, bool whole) {
   if (whole) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import product
@@ -25,21 +26,31 @@ BRINGING = 24
 
 
 class Sight(NamedTuple):
-    """What a pass reads and computes of an image, as in band.cuh, and how far apart neighbours' first pixels are."""
+    """What a pass reads and computes of an image, as in band.cuh, and how far apart neighbours' first pixels are.
+
+    taps, apart: of the window, and how far one is from the next. Of a strided gradient: of its largest phase.
+    """
 
     depth: int
     rows: int
     columns: int
     outputs: int
     stride: tuple[int, int]
+    taps: tuple[int, int]
+    apart: tuple[int, int]
 
     @staticmethod
     def of(task: Task) -> Sight:
         """Return that of a pass: x and y or, for backward data, dy and dx."""
         _, height, width, channels = task.x_shape
-        if task.which == "backward_data":
-            return Sight(task.w_shape[0], height, width, channels, (1, 1))
-        return Sight(channels, *task.window.output, task.w_shape[0], task.window.stride)
+        window = task.window
+        if task.which != "backward_data":
+            return Sight(channels, *window.output, task.w_shape[0], window.stride, window.kernel, window.dilation)
+        (rows, down, above), (columns, across, beside) = (
+            (-(-size // s), -(-kernel // (s // math.gcd(s, d))), d // math.gcd(s, d))
+            for size, kernel, s, d in zip((height, width), window.kernel, window.stride, window.dilation, strict=True)
+        )
+        return Sight(task.w_shape[0], rows, columns, channels, (1, 1), (down, across), (above, beside))
 
     @property
     def pitch(self) -> int:
@@ -58,7 +69,8 @@ class Tile(NamedTuple):
     @staticmethod
     def of(task: Task, rows: int, columns: int) -> Tile:
         """Return the tile of so many rows and columns."""
-        sight, (r, s), (down, across) = Sight.of(task), task.window.kernel, task.window.dilation
+        sight = Sight.of(task)
+        (r, s), (down, across) = sight.taps, sight.apart
         height = (rows - 1) * sight.stride[0] + (r - 1) * down + 1
         width = (columns - 1) * sight.stride[1] + (s - 1) * across + 1
         tiles = task.x_shape[0] * -(-sight.rows // rows) * -(-sight.columns // columns)
@@ -98,9 +110,8 @@ class Team(NamedTuple):
 
 
 def fits(task: Task) -> bool:
-    """Return whether a pass is one that bands are made for: one group, backward data of stride 1."""
-    strided = task.which == "backward_data" and task.window.stride != (1, 1)
-    return task.groups == 1 and not strided and task.dtype != "float64" and 0 not in (*task.x_shape, *task.y_shape)
+    """Return whether a pass is one that bands are made for: of one group."""
+    return task.groups == 1 and task.dtype != "float64" and 0 not in (*task.x_shape, *task.y_shape)
 
 
 def best_tile(task: Task, most: int, cost: Callable[[Tile], float]) -> Tile | None:
@@ -134,8 +145,16 @@ def parts(size: int) -> list[int]:
 
 
 def terms(task: Task) -> int:
-    """Return how many terms the sum of an output has, which is how many sums a weight gradient has of an output."""
-    return task.window.kernel[0] * task.window.kernel[1] * Sight.of(task).depth
+    """Return how many terms the sum of an output has, which is how many sums a weight gradient has of an output.
+
+    In a strided gradient, on average of its phases.
+    """
+    return -(-math.prod(task.window.kernel) * Sight.of(task).depth // phases(task))
+
+
+def phases(task: Task) -> int:
+    """Return how many phases a pass has: more than one where it is a strided gradient."""
+    return math.prod(task.window.stride) if task.which == "backward_data" else 1
 
 
 def tiling(task: Task, plan: Plan, groups: int, quads: int = 0) -> Array:

@@ -21,11 +21,18 @@ def conv2d(x: Array, w: Array, b: Array | None, window: Window, groups: int) -> 
     return y
 
 
-def conv2d_backward_data(dy: Array, w: Array, x_shape: Shape, window: Window, groups: int) -> Array:
-    """Return dx (N, H, W, C) for dy (N, P, Q, K) and w."""
+def conv2d_backward_data(
+    dy: Array, w: Array, x_shape: Shape, window: Window, groups: int, z: Array | None = None
+) -> Array:
+    """Return dx (N, H, W, C) for dy (N, P, Q, K) and w; z, an array such as dx, is added at the end."""
     dx: Array = array_module(dy).empty(x_shape, dy.dtype)
-    compute(task_of("backward_data", dy, x_shape, w.shape, window, groups), {"dy": dy, "w": w, "dx": dx})
+    compute(task_of("backward_data", dy, x_shape, w.shape, window, groups), {"dy": dy, "w": w, "z": z, "dx": dx})
     return dx
+
+
+def conv2d_backward_data_added(dy: Array, w: Array, z: Array, window: Window, groups: int) -> Array:
+    """Return dx + z."""
+    return conv2d_backward_data(dy, w, z.shape, window, groups, z)
 
 
 def conv2d_backward_weight(x: Array, dy: Array, w_shape: Shape, window: Window, groups: int) -> Array:

@@ -10,8 +10,10 @@ from gpucnn.dispatch import NotApplicable
 from gpucnn.halves import accumulator
 
 
-def conv2d_gradients(x: Array, dy: Array, w: Array, window: Window, groups: int) -> tuple[Array, Array]:
-    """Return dx and dw, which is float32 for halves.
+def conv2d_gradients(
+    x: Array, dy: Array, w: Array, z: Array | None, window: Window, groups: int
+) -> tuple[Array, Array]:
+    """Return dx, or dx + z, and dw, which is float32 for halves.
 
     Raises NotApplicable where one after the other is faster, or the shapes do not fit.
     """
@@ -21,5 +23,5 @@ def conv2d_gradients(x: Array, dy: Array, w: Array, window: Window, groups: int)
         raise NotApplicable("dx and dw are computed by themselves")
     xp = array_module(x)
     dx, dw = xp.empty(x.shape, x.dtype), xp.empty(w.shape, accumulator(x.dtype))
-    plans.families()[plan.family].run(plan, task, {"x": x, "dy": dy, "w": w, "dx": dx, "dw": dw})
+    plans.families()[plan.family].run(plan, task, {"x": x, "dy": dy, "w": w, "z": z, "dx": dx, "dw": dw})
     return dx, dw

@@ -117,6 +117,17 @@ def architecture(x: Array) -> int:
     return WITHOUT_GPU if module is np else _architecture(module, device.id)
 
 
+def multiprocessors(x: Array) -> int:
+    """Return how many multiprocessors the device has that an array is on: for grids whose size changes no bits."""
+    module, device = array_module(x), cast(Any, x.device)
+    return nominal(WITHOUT_GPU).multiprocessors if module is np else _multiprocessors(module, device.id)
+
+
+@cache
+def _multiprocessors(cupy: Any, device: int) -> int:
+    return int(cupy.cuda.Device(device).attributes["MultiProcessorCount"])
+
+
 @cache
 def _architecture(cupy: Any, device: int) -> int:
     return int(getattr(cupy.cuda.Device(device), "compute_capability", 0))

@@ -77,6 +77,8 @@ def launch_pass(name: str, grid: tuple[int, ...], plan: Plan, task: Task, arrays
     others["g"] = geometry(task.x_shape, task.w_shape[0], task.window, task.groups)
     if task.which == "forward" and any(p.name == "function" for p in kernels()[name].parameters):
         others = {**NOTHING, **others}
+    if task.which == "backward_data":
+        others = {"z": None, **others}
     if any(p.name == "squares" for p in kernels()[name].parameters):
         others = {"means": None, "squares": None, **others}
     if task.which != "backward_weight":

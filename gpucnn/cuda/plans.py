@@ -6,8 +6,8 @@ a module of `gpucnn.cuda.families`, found by its file, with three functions:
     plans(task)                     its plans for a task; none where it cannot compute it
     estimate(task, plan, machine)   about how many seconds one takes on a `gpucnn.cuda.machine.Machine`
     run(plan, task, arrays)         computes the task; arrays by name: forward x, w, b (or None), y;
-                                    backward_data dy, w, dx; backward_weight x, dy, dw;
-                                    both_gradients x, dy, w, dx, dw
+                                    backward_data dy, w, dx, and maybe z, which is added to dx;
+                                    backward_weight x, dy, dw; both_gradients x, dy, w, dx, dw, and maybe z
 
 Where a module says `ENDS = True`, its forward kernels end with what epilogue.cuh is: `run` is given that, too, if it is
 asked for. What another family has computed is gone over once more. Where a module has a function `part(task, plan)`,

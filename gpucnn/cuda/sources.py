@@ -74,7 +74,7 @@ def kernels() -> dict[str, Kernel]:
     """Return every kernel by name.
 
     >>> [p.name for p in kernels()["conv2d_backward_data"].parameters]
-    ['dy', 'w', 'dx', 'g']
+    ['dy', 'w', 'z', 'dx', 'g']
     """
     found = {}
     for file in sorted(folder("kernels").glob("*.cu")):

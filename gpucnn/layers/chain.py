@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
+from gpucnn import ops
 from gpucnn.backend import Array, Shape
 from gpucnn.errors import OutOfMemory
 from gpucnn.layers.activation import Activation
 from gpucnn.layers.base import Builder, Layer
 from gpucnn.layers.batch_norm import BatchNorm
 from gpucnn.layers.conv2d import Conv2d
-from gpucnn.layers.fused import ConvNorm, Ended, is_joined
+from gpucnn.layers.fused import ConvNorm, Ended, adds_behind, is_joined
 from gpucnn.layers.shapes import located
 from gpucnn.random import Step
 
@@ -49,20 +50,20 @@ class Chain:
             saved += kept if isinstance(layer, ConvNorm) else [kept]
         return x, saved
 
-    def backward(self, dy: Array, saved: list[Any]) -> Array:
-        """Return dx: every layer's delta is what the layer after it hands back."""
-        return self._backward(dy, saved, len(saved))
+    def backward(self, dy: Array, saved: list[Any], z: Array | None = None) -> Array:
+        """Return dx, or dx + z: every layer's delta is what the layer after it hands back."""
+        return self._backward(dy, saved, len(saved), z)
 
     def adds(self) -> bool:
         """Return whether the last layer is a batch_norm: it adds what it is given as `z` to its output."""
         return bool(self._computed) and isinstance(self._computed[-1], BatchNorm)
 
-    def backward_added(self, dy: Array, saved: list[Any]) -> tuple[Array, Array]:
-        """Return dx, and dz of what was added by the last layer."""
+    def backward_added(self, dy: Array, saved: list[Any], other: Callable[[Array], Array]) -> Array:
+        """Return the sum of dx and what another way makes of dz, the gradient of what was added by the last layer."""
         last: Any = self._computed[-1]
         with memory_for(last):
             dy, dz = last.backward_added(dy, saved[-1])
-        return self._backward(dy, saved, len(saved) - 1), dz
+        return self._backward(dy, saved, len(saved) - 1, other(dz))
 
     def backward_params(self, dy: Array, saved: list[Any]) -> None:
         """Add to the gradients of the parameters; nobody asks for dx."""
@@ -73,12 +74,16 @@ class Chain:
             with memory_for(self._computed[0]):
                 self._computed[0].backward_params(dy, saved[0])
 
-    def _backward(self, dy: Array, saved: list[Any], first: int) -> Array:
-        """Return dx of the first so many layers."""
-        for layer, kept in zip(self._computed[:first][::-1], saved[:first][::-1], strict=True):
+    def _backward(self, dy: Array, saved: list[Any], count: int, z: Array | None) -> Array:
+        """Return dx of the first so many layers, or dx + z: computed at once where the first layer can."""
+        for i in reversed(range(count)):
+            layer: Any = self._computed[i]
             with memory_for(layer):
-                dy = layer.backward(dy, kept)
-        return dy
+                if i == 0 and z is not None and adds_behind(layer, dy):
+                    dy, z = layer.backward(dy, saved[0], z), None
+                else:
+                    dy = layer.backward(dy, saved[i])
+        return dy if z is None else ops.add(dy, z)
 
     def children(self) -> dict[str, Layer]:
         """Return the layers by their paths, `0.conv2d`."""

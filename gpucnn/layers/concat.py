@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from annotated_types import MinLen
 
-from gpucnn import ops
 from gpucnn.backend import Array, Shape, array_module
 from gpucnn.errors import ShapeError
 from gpucnn.layers.base import Layer
@@ -49,10 +48,10 @@ class Concat(Container, name="concat"):
     def backward(self, dy: Array, saved: Any) -> Array:
         """Cut dy into the branches' parts; return the sum of what they hand back."""
         channels, saved_branches = saved
-        dx, start = None, 0
+        dx: Array | None = None
+        start = 0
         for chain, count, kept in zip(self.chains.values(), channels, saved_branches, strict=True):
-            part = chain.backward(dy[..., start : start + count], kept)
-            dx, start = part if dx is None else ops.add(dx, part), start + count
+            dx, start = chain.backward(dy[..., start : start + count], kept, dx), start + count
         assert dx is not None, "there is at least one branch"
         return dx
 

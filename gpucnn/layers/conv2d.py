@@ -103,17 +103,17 @@ class Conv2d(Layer, name="conv2d"):
         y, kept = ops.conv2d_activation(*given, function, **self._window)
         return y, Kept(x, function, kept)
 
-    def backward(self, dy: Array, saved: Any) -> Array:
-        """Return dx: with stride 1, the full correlation of dy with the rotated kernels."""
+    def backward(self, dy: Array, saved: Any, z: Array | None = None) -> Array:
+        """Return dx, or dx + z: with stride 1, dx is the full correlation of dy with the rotated kernels."""
         dy, saved = behind(dy, saved, self.params.get("b"))
         kernels = self._kernels()
         with self._summed_later():
-            both = ops.conv2d_gradients(saved.x, dy, kernels, **self._window)
+            both = ops.conv2d_gradients(saved.x, dy, kernels, z, **self._window)
         if both:
             self._accumulate(both[1], dy, saved.db)
             return both[0]
         self.backward_params(dy, saved)
-        return ops.conv2d_backward_data(dy, kernels, saved.x.shape, **self._window)
+        return ops.conv2d_backward_data(dy, kernels, saved.x.shape, z, **self._window)
 
     def backward_params(self, dy: Array, saved: Any) -> None:
         """Add dw, the correlation of x and dy, and db, the sum of dy."""

@@ -38,6 +38,15 @@ def is_joined(x: Array, train: Step | None) -> bool:
     return not is_apart() and (train is None or at_once("conv2d_batch_norm.conv2d_batch_norm_train", x))
 
 
+def adds_behind(layer: Layer | Ended, dy: Array) -> bool:
+    """Return whether a layer's `backward` takes another gradient of its input, `z`, to add it to dx at once.
+
+    A convolution's does, for arrays such as dy.
+    """
+    first = layer.layer if isinstance(layer, Ended) else layer
+    return isinstance(first, Conv2d) and not is_apart() and at_once("conv2d.conv2d_backward_data_added", dy)
+
+
 class Ended:
     """A layer and the activation after it: the same numbers, with fewer passes over memory.
 
@@ -62,9 +71,11 @@ class Ended:
         y, second = self.activation.forward(between, train=train)
         return y, (first, second)
 
-    def backward(self, dy: Array, saved: Any) -> Array:
-        """Return dx, and add to the gradients of the parameters."""
-        return self.layer.backward(dy if len(saved) == 1 else self.activation.backward(dy, saved[1]), saved[0])
+    def backward(self, dy: Array, saved: Any, *z: Array) -> Array:
+        """Return dx, and add to the gradients of the parameters. z: what the layer takes besides."""
+        backward: Any = self.layer.backward
+        dx: Array = backward(dy if len(saved) == 1 else self.activation.backward(dy, saved[1]), saved[0], *z)
+        return dx
 
     def backward_params(self, dy: Array, saved: Any) -> None:
         """Add to the gradients of the parameters; nobody asks for dx."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from gpucnn import ops
@@ -50,13 +51,12 @@ class Residual(Container, name="residual"):
         return y, _Saved(of_layers, of_shortcut, (function, kept))
 
     def backward(self, dy: Array, saved: Any) -> Array:
-        """Return the sum of what both ways hand back."""
+        """Return the sum of what both ways hand back: the shortcut first, which the layers' dx is added to."""
+        shortcut = partial(self._shortcut.backward, saved=saved.shortcut)
         if saved.end is None:
-            dx, dy = self._layers.backward_added(dy, saved.layers)
-        else:
-            dy = ops.add_activation_backward(dy, *saved.end)
-            dx = self._layers.backward(dy, saved.layers)
-        return ops.add(dx, self._shortcut.backward(dy, saved.shortcut))
+            return self._layers.backward_added(dy, saved.layers, shortcut)
+        dy = ops.add_activation_backward(dy, *saved.end)
+        return self._layers.backward(dy, saved.layers, shortcut(dy))
 
 
 class _Saved(NamedTuple):

@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 
 from gpucnn.backend import Array, Shape, array_module
-from gpucnn.dispatch import operation, summing_operation
+from gpucnn.dispatch import composition, operation, summing_operation
 from gpucnn.errors import ArgumentError, ShapeError
+from gpucnn.ops.add import add
 from gpucnn.ops.checks import check_images
 from gpucnn.ops.phases import phases
 from gpucnn.ops.sums import sum_rows
@@ -80,6 +81,7 @@ def conv2d_backward_data(
     dy: Array,
     w: Array,
     x_shape: Shape,
+    z: Array | None = None,
     *,
     stride: PairLike = 1,
     padding: PaddingLike = 0,
@@ -88,6 +90,7 @@ def conv2d_backward_data(
 ) -> Array:
     """Return dx (N, H, W, C), given dy (N, P, Q, K), the kernels w and the input's shape. Arguments as in `conv2d`.
 
+    z: an array such as dx, which is added to it: what another way hands back to the same input.
     With stride 1 this is the full correlation of dy with the kernel rotated by 180 degrees; `gpucnn.ops.phases` tells
     what it is with others.
 
@@ -101,7 +104,22 @@ def conv2d_backward_data(
     check_images(dy=dy, w=w)
     window = _window(x_shape, w.shape, stride, padding, dilation, groups)
     _check_dy(dy, x_shape, w.shape, window)
-    return _conv2d_backward_data(dy, w, x_shape, window, groups)
+    if z is None:
+        return _conv2d_backward_data(dy, w, x_shape, window, groups)
+    check_added(z, dy, x_shape)
+    return _conv2d_backward_data_added(dy, w, z, window, groups)
+
+
+def check_added(z: Array, dy: Array, x_shape: Shape) -> None:
+    """Raise unless z can be added to a dx of `x_shape`."""
+    check_images(dy=dy, z=z)
+    if z.shape != tuple(x_shape):
+        raise ShapeError(f"z has shape {z.shape}: to be added to dx it must be {tuple(x_shape)}")
+
+
+@composition
+def _conv2d_backward_data_added(dy: Array, w: Array, z: Array, window: Window, groups: int) -> Array:
+    return add(_conv2d_backward_data(dy, w, z.shape, window, groups), z)
 
 
 @operation

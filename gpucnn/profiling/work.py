@@ -7,7 +7,7 @@ dense layer each is a product of the same size. Algorithms that need fewer, Wino
 Bytes are the least that a part can move, each operand read once and each result written once:
 
     forward           x, parameters                  -> y, and what is saved for the backward pass
-    backward data     dy, weights (of layers with none: what was saved)     -> dx
+    backward data     dy, weights (of layers with none: what was saved), what is added     -> dx
     backward weight   dy, what was saved             -> gradients of the parameters
     backward          dy, what was saved             -> dx, gradients of the parameters
     a container's     what its chains return         -> what it makes of that; none where it only hands it on
@@ -114,7 +114,7 @@ def _bytes(part: Part, owner: Any, arguments: tuple[Any, ...], result: Any) -> i
     elif part.what in (WEIGHT, BOTH):
         gradients = sum(p.value.nbytes for p in params)
     elif params:
-        arguments = (arguments[0], [p.operand for p in params if p.decay])
+        arguments = (arguments[0], *arguments[2:], [p.operand for p in params if p.decay])
     read, written = _sizes(arguments), _sizes(result)
     new = gradients + sum(size for address, size in written.items() if address not in read)
     return new and new + sum(read.values())

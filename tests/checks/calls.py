@@ -155,7 +155,7 @@ def conv_calls(cases: dict[str, Conv]) -> Iterator[Call]:
     """Yield the passes of convolutions."""
     for label, case in cases.items():
         y_shape = ops.conv2d_output_shape(case.x_shape, case.w_shape, **case.arguments)
-        x, w, b, dy = numbers(case.x_shape, case.w_shape, case.w_shape[:1], y_shape)
+        x, w, b, dy, z = numbers(case.x_shape, case.w_shape, case.w_shape[:1], y_shape, case.x_shape)
         forward, data = int(np.prod(case.w_shape[1:])) + 2, int(np.prod(case.w_shape[:3])) + 2
         weight, linear = int(np.prod(y_shape[:3])) + 2, {"linear": True}
         yield Call("conv2d", label, (x, w, b), case.arguments, forward, **linear)
@@ -168,6 +168,7 @@ def conv_calls(cases: dict[str, Conv]) -> Iterator[Call]:
             yield Call("conv2d_batch_norm_train", label, first, case.arguments, 16 * (forward + weight + 64))
         yield Call("conv2d_activation", label, (x, w, b, RELU), case.arguments, 4 * forward + 128)
         yield Call("conv2d_backward_data", label, (dy, w, case.x_shape), case.arguments, data, **linear)
+        yield Call("conv2d_backward_data", f"{label}, added", (dy, w, case.x_shape, z), case.arguments, data, **linear)
         yield Call("conv2d_backward_weight", label, (x, dy, case.w_shape), case.arguments, weight, **linear)
         yield Call("conv2d_backward_bias", label, (dy,), {}, weight, **linear)
 

@@ -12,11 +12,13 @@ from checks.examples import STEP
 from checks.plans import forced
 from cushim import cupy_stand_in
 
+from gpucnn import config
 from gpucnn.backend import Device
 from gpucnn.cuda import dense_gradients
 from gpucnn.layers.activation import Gelu, Relu, Tanh
 from gpucnn.layers.base import Layer
 from gpucnn.layers.batch_norm import BatchNorm
+from gpucnn.layers.concat import Concat
 from gpucnn.layers.conv2d import Conv2d
 from gpucnn.layers.dense import Dense
 from gpucnn.layers.flatten import Flatten
@@ -25,6 +27,8 @@ from gpucnn.layers.pool2d import GlobalAvgPool2d, MaxPool2d
 from gpucnn.layers.residual import Residual
 from gpucnn.model import Model
 from gpucnn.profiling.names import named
+from gpucnn.resources import folder
+from gpucnn.training.parts import build_model
 
 SHAPE = (6, 5, 4)
 
@@ -57,6 +61,12 @@ NETWORKS = {
         Tanh(),
     ],
     "no norm": lambda: [Residual([Conv2d(4, 3, padding=1), Tanh()]), Relu(), Conv2d(3), Relu(), MaxPool2d(2)],
+    "branches": lambda: [Concat([[Conv2d(3, 3, padding=1), Relu()], [], [Conv2d(2, 1), Tanh()], [BatchNorm()]])],
+    "blocks that do not begin with a convolution": lambda: [
+        Residual([BatchNorm(), Relu(), Conv2d(4, 1)]),
+        Residual([BatchNorm()]),
+        Residual([Relu()], [Conv2d(4, 1)]),
+    ],
     "dense layers": lambda: [Conv2d(3), Tanh(), Flatten(), Dense(7), Relu(), Dense(5)],
     "an activation behind pooling": lambda: [Conv2d(8, 3), BatchNorm(), MaxPool2d(2), Gelu(), GlobalAvgPool2d()],
     "a gelu in a block's end": lambda: [Residual([Conv2d(4, 1), BatchNorm()]), Gelu()],
@@ -114,7 +124,7 @@ PRODUCTS = ["conv2d_backward_weight", "add_parts", "conv2d_backward_data"]
 
 
 def test_a_block_launches_these_kernels_and_no_others(cuda):
-    """And apart: each relu forward and backward, the sum of the two ways, and the same of the rest."""
+    """Both sums of the two ways are among them. And apart: these, each relu forward and backward, and the rest."""
     (x,) = numbers(8, (3, *SHAPE), dtype=np.float64)
     device = Device.named("cuda")
     model = Model(block(), SHAPE, device=device, dtype=np.float64)
@@ -124,9 +134,28 @@ def test_a_block_launches_these_kernels_and_no_others(cuda):
             y, saved = model.layers.forward(device.asarray(x), train=STEP)
             model.layers.backward(y, saved)
         launches.append(names)
-    assert launches[0] == ["conv2d_forward", *STATISTICS] * 2 + [*SUMS, *PRODUCTS] * 2 + ["add"]
-    apart_too = ["activation_forward", "activation_backward"] * 2 + ["add"]
+    assert launches[0] == ["conv2d_forward", *STATISTICS] * 2 + [*SUMS, *PRODUCTS] * 2
+    apart_too = ["activation_forward", "activation_backward", "add"] * 2
     assert sorted(launches[1]) == sorted(launches[0] + apart_too)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("cifar10", 32), pytest.param("resnet50", 64, marks=pytest.mark.exhaustive)]
+)
+def test_a_residual_networks_gradients_are_added_by_its_convolutions(monkeypatch, name, size):
+    """Launches are counted; nothing is computed. Apart, each block's two ways and their gradients are summed by two."""
+    cupy_stand_in.install(monkeypatch, lambda kernel, dtype: lambda *_, **__: None)
+    monkeypatch.setattr(np, "empty", np.zeros)
+    device = Device.named("cuda")
+    model = build_model(config.load(folder("configs") / f"{name}.yaml"), (size, size, 3), device)
+    blocks = sum(isinstance(layer, Residual) for layer in model.layers.walk())
+    found = []
+    for together in (True, False):
+        with named() as names, nullcontext() if together else apart():
+            y, saved = model.forward(device.xp.empty((2, size, size, 3), np.float32), train=STEP)
+            model.backward(y, saved)
+        found.append(names.count("add"))
+    assert found == [0, 2 * blocks]
 
 
 def test_a_convolution_takes_the_statistics_of_the_norm_after_it(cuda):

@@ -25,6 +25,7 @@ from gpucnn.cuda import plans, sums
 from gpucnn.cuda.families import mma
 from gpucnn.cuda.geometry import Whole
 from gpucnn.cuda.plans import Plan, Task
+from gpucnn.ops.activation import Function
 
 EPS = 2.0**-23
 
@@ -46,6 +47,8 @@ PASSES = ("forward", "backward_data", "backward_weight")
 WAYS = ("float16", "bfloat16", "tf32", "3xtf32")
 TWO_WAYS = pytest.mark.parametrize("way", ["float16", "3xtf32"], indirect=True)
 
+
+TANH = Function("tanh", reads="y")
 
 EVERY_TILE = [(way, tile) for way in WAYS for tile in mma.TILES[3 if way == "3xtf32" else 1]]
 
@@ -141,6 +144,42 @@ class TestShapes:
         check(way, which, NEW["dense"])
 
 
+@pytest.mark.usefixtures("on_kernels")
+class TestBlocksForSeveralTiles:
+    """Their tiles have the bits of tiles with a block each, with all that is done at their ends."""
+
+    @pytest.mark.parametrize("on_kernels", ONE_ORDER, indirect=True)
+    def test_forward(self, monkeypatch):
+        check_persistent(monkeypatch, "forward", "256x128", 40)
+
+    @pytest.mark.exhaustive
+    @pytest.mark.parametrize("terms", [8, 200])
+    @pytest.mark.parametrize("tile", ["256x64", "256x128"])
+    @pytest.mark.parametrize("which", ["forward", "backward_data"])
+    def test_of_one_step_and_of_more_than_there_are_stages(self, monkeypatch, which, tile, terms):
+        check_persistent(monkeypatch, which, tile, terms)
+
+
+def check_persistent(monkeypatch: pytest.MonkeyPatch, which: str, tile: str, terms: int) -> None:
+    """Compute three tiles of rows, of one block alone and of two; terms: of a sum."""
+    monkeypatch.setattr(mma, "multiprocessors", lambda x: 2)
+    channels, outputs = (terms, 68) if which == "forward" else (68, terms)
+    shapes = (1, 31, 21, channels), (outputs, 1, 1, channels), (outputs,), (1, 31, 21, outputs)
+    x, w, b, dy = HALVES["float16"].numbers(13, *shapes)
+    found = []
+    for plan in (f"mma {tile}", f"mma {tile} persistent=1"):
+        with plans.using(lambda task, plan=plan: Plan.read(plan)):
+            if which == "backward_data":
+                found.append([ops.conv2d_backward_data(dy, w, x.shape, x)])
+            else:
+                gamma, square = np.float32(b), np.float32(b) ** 2
+                train = ops.conv2d_batch_norm_train(x, w, b, (gamma, gamma, 1e-3))
+                evaluated = ops.conv2d_batch_norm_eval(x, w, b, (gamma, gamma, gamma, square, 1e-3), TANH, dy)
+                found.append([*train[:3], evaluated])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("on_kernels", ONE_ORDER, indirect=True)
 @pytest.mark.usefixtures("on_kernels")
 def test_a_long_sum_does_not_drift():
@@ -179,6 +218,21 @@ class TestPlans:
     def test_channels_that_have_to_be_read_one_by_one_are_left_to_others(self):
         assert best(128, 32, 3, 64).family != "mma"
         assert best(128, 32, 24, 64).family == "mma"
+
+    @pytest.mark.parametrize(("which", "dtype", "persists"), [
+        ("forward", "bfloat16", True), ("backward_data", "float16", True), ("backward_weight", "float16", False),
+        ("forward", "float32", False),
+    ])  # fmt: skip
+    def test_blocks_that_are_alone_on_a_multiprocessor_may_persist(self, which, dtype, persists):
+        """And do by default nowhere: the same tiles with a block each come before them until something is measured."""
+        given = task(which, 128, 32, 64, 64, dtype, "fast")
+        found = [str(plan) for plan in plans.candidates(given)]
+        assert [text for text in found if "persistent" in text and "256x" not in text] == []
+        for text in ("mma 256x128", "mma 256x64"):
+            assert (f"{text} persistent=1" in found) is persists
+            if persists:
+                assert found.index(text) < found.index(f"{text} persistent=1")
+        assert not any("persistent" in str(plan) for plan in plans.candidates(given._replace(x_shape=(2, 32, 32, 64))))
 
     @pytest.mark.parametrize("way", ["fast", "tf32"])
     def test_a_block_has_the_shared_memory_of_its_stages(self, way):

@@ -141,13 +141,16 @@ GRADIENTS = {
 @pytest.mark.parametrize("name", GRADIENTS)
 def test_both_gradients_at_once(name):
     case = GRADIENTS[name]
-    x, w, b, dy = numbers(7, *shapes(case), dtype="float32")
+    x, w, b, dy, z = numbers(7, *shapes(case), case.x_shape, dtype="float32")
     with forced("band_backward"):
         both = ops.conv2d_gradients(x, dy, w, **case.arguments)
+        with_z = ops.conv2d_gradients(x, dy, w, z, **case.arguments)
     for which, actual in zip(("backward_data", "backward_weight"), both, strict=True):
         operation, *given = passes(case, [x, w, b, dy])[which]
         expected, size = (of(operation, *given, **case.arguments) for of in (reference, sizes))
         assert_near(actual, expected, "float32", size, roundings=terms(case, which))
+    for added, one in zip(with_z, (both[0] + z, both[1]), strict=True):
+        np.testing.assert_array_equal(added, one)
 
 
 @pytest.mark.exhaustive

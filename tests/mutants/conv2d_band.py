@@ -8,7 +8,7 @@ from checks.arrays import numbers
 
 from gpucnn import ops
 from gpucnn.cuda import plans
-from mutants.arrays import CN, CW, CX, CY, TANH
+from mutants.arrays import CN, CW, CX, CY, GAPS, TANH
 from mutants.mutant import Mutant, Run, by, on_kernels
 
 BANDED: dict[str, Any] = {"stride": (2, 1), "padding": ((1, 2), (0, 1)), "dilation": (1, 2)}
@@ -21,18 +21,20 @@ def both_gradients() -> list[Any]:
     """Of two images, each of several tiles, in two pieces."""
     if not on_kernels():
         return [
-            ops.conv2d_backward_data(GY, GW, GX.shape, padding=1),
+            ops.conv2d_backward_data(GY, GW, GX.shape, GX, padding=1),
             ops.conv2d_backward_weight(GX, GY, GW.shape, padding=1),
         ]
     with plans.using(lambda task: plans.Plan.read("band_backward rows=5 columns=7 pieces=2")):
-        return list(ops.conv2d_gradients(GX, GY, GW, padding=1))
+        return list(ops.conv2d_gradients(GX, GY, GW, GX, padding=1))
 
 
 RUNS: dict[str, Run] = {
     "band": by("band pixels=4 rows=3 columns=5", ops.conv2d, BX, BW, **BANDED),
     "band ended": by("band pixels=4 rows=3 columns=5", ops.conv2d_batch_norm_eval, CX, CW, None, CN, TANH, CY),
     "band by threes": by("band pixels=8 rows=5 columns=5", ops.conv2d, CX, CW),
-    "band data": by("band pixels=4 rows=4 columns=4", ops.conv2d_backward_data, CY, CW, CX.shape),
+    "band data": by("band pixels=4 rows=4 columns=4", ops.conv2d_backward_data, CY, CW, CX.shape, CX),
+    "band data strided": by("band pixels=4 rows=3 columns=7", ops.conv2d_backward_data, BY, BW, BX.shape, **BANDED),
+    "band data with gaps": by("band pixels=4 rows=3 columns=3", ops.conv2d_backward_data, *GAPS, stride=2),
     "band weight": by("band_weight rows=8 columns=16 pieces=1", ops.conv2d_backward_weight, BX, BY, BW.shape, **BANDED),
     "band weight by threes": by("band_weight rows=2 columns=3 pieces=3", ops.conv2d_backward_weight, CX, CY, CW.shape),
     "both gradients": both_gradients,
@@ -46,9 +48,13 @@ MUTANTS = [
     Mutant("conv2d_band", "    __syncthreads();\n    const Acc* own", "    const Acc* own", "band"),
     Mutant("conv2d_band", "if (first >= apart || m >= count)", "if (m >= count)", "band"),
     Mutant("conv2d_band", "min(t.rows, sight.rows - row)", "t.rows", "band"),
-    Mutant("conv2d_band", "if (n + e < exist) to[n + e]", "to[n + e]", "band by threes"),
+    Mutant("conv2d_band", "if (i < exist) to[i]", "to[i]", "band by threes"),
     Mutant("conv2d_band", "sight.depth % 4 == 0 && aligned<Vector<T, 4>>(image)", "true", "band by threes"),
     Mutant("conv2d_band", "g.R - 1 - tap.high", "tap.high", "band data"),
+    Mutant("conv2d_band", "if (i < exist) found.of[i]", "found.of[i]", "band data"),
+    Mutant("conv2d_band", "z ? z + (to - out) : z", "z", "band data"),
+    Mutant("conv2d_band", "tap.high * whole.step_h", "tap.high", "band data strided"),
+    Mutant("conv2d_band", "down.first + row", "row", "band data with gaps"),
     Mutant("conv2d_band_weight", "    __syncthreads();\n    bring_band", "    bring_band", "band weight"),
     Mutant("conv2d_band_weight", "      if (m > 0) __syncthreads();\n", "", "band weight"),
     Mutant("conv2d_band_weight", "      __syncthreads();\n      if (lane", "      if (lane", "band weight"),
@@ -59,6 +65,7 @@ MUTANTS = [
     ),
     Mutant("conv2d_band_backward", "    __syncthreads();\n    bring_band", "    bring_band", "both gradients"),
     Mutant("conv2d_band_backward", "    __syncthreads();\n    sums.add", "    sums.add", "both gradients"),
+    Mutant("conv2d_band_backward", "NoMoments{},\n                     z", "NoMoments{}", "both gradients"),
     Mutant("conv2d_band_backward", "parts + blockIdx.y * g.K", "parts + g.K", "both gradients"),
     Mutant("conv2d_band_backward", "sums.add(memory, x, spot)", "sums.add(memory, dx, spot)", "both gradients"),
     Mutant("conv2d_band", "T(end(Acc(to[e]), n + e, to + e - out))", "to[e]", "band ended"),

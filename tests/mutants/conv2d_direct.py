@@ -20,11 +20,11 @@ DV = numbers(4, ops.conv2d_output_shape(X.shape, V.shape, **DEPTHWISE), dtype="f
 
 RUNS: dict[str, Run] = {
     "conv2d": lambda: [ops.conv2d(X, W, B, **WINDOW)],
-    "conv2d data": lambda: [ops.conv2d_backward_data(DL, W, X.shape, **LEFT_OVER)],
+    "conv2d data": lambda: [ops.conv2d_backward_data(DL, W, X.shape, X, **LEFT_OVER)],
     "conv2d weight": lambda: [ops.conv2d_backward_weight(X, DY, W.shape, **WINDOW)],
     "halves": lambda: [ops.conv2d(HF[:1, :3, :4, 20:], HU[:3], padding=1)],
     "depthwise": lambda: [ops.conv2d(X, V, **DEPTHWISE)],
-    "depthwise data": lambda: [ops.conv2d_backward_data(DV, V, X.shape, **DEPTHWISE)],
+    "depthwise data": lambda: [ops.conv2d_backward_data(DV, V, X.shape, X, **DEPTHWISE)],
     "depthwise weight": lambda: [ops.conv2d_backward_weight(X, DV, V.shape, **DEPTHWISE)],
     "ended": lambda: [ops.conv2d_batch_norm_eval(X, W, B, (B, B, B, B * B, 1e-3), TANH, DY, **WINDOW)],
 }
@@ -44,6 +44,7 @@ MUTANTS = [
     Mutant("conv2d", "if (q < g.Q) visit", "visit", "conv2d data"),
     Mutant("conv2d", "r < min(step, taps)", "r < 1", "conv2d data"),
     Mutant("conv2d", "k < first + outputs", "k < g.K", "conv2d data"),
+    Mutant("conv2d", "Acc(z[i])", "Acc(z[c])", "conv2d data"),
     Mutant("conv2d", "parts[blockIdx.y * count + i]", "parts[i]", "conv2d weight"),
     Mutant("conv2d", "m < positions.end", "m <= positions.end", "conv2d weight"),
     Mutant("conv2d", "if (pixel >= 0) sum", "sum", "conv2d weight"),
@@ -56,6 +57,7 @@ MUTANTS = [
     ),
     Mutant("conv2d_depthwise", "k / (g.K / g.C)", "k % g.C", "depthwise"),
     Mutant("conv2d_depthwise", "first = in.channel * outputs", "first = in.channel", "depthwise data"),
+    Mutant("conv2d_depthwise", "z ? sum + Acc(z[i]) : sum", "sum", "depthwise data"),
     Mutant("conv2d_depthwise", "tap / g.S, tap % g.S", "tap % g.S, tap % g.S", "depthwise weight"),
     Mutant("conv2d", "if (scale) sum = fma(sum, scale[k], shift[k]);", "", "ended"),
     Mutant("conv2d", "sum += Acc(z[place])", "sum += Acc(z[k])", "ended"),

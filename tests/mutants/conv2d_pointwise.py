@@ -5,7 +5,7 @@ from __future__ import annotations
 from checks.arrays import numbers
 
 from gpucnn import ops
-from mutants.arrays import CN, CW, CX, TANH
+from mutants.arrays import CN, CW, CX, GAPS, TANH
 from mutants.mutant import Mutant, Run, by
 
 RUNS: dict[str, Run] = {
@@ -18,6 +18,7 @@ RUNS: dict[str, Run] = {
         *numbers(16, (1, 7, 11, 20), (20, 1, 1, 5), dtype="float32"),
         (1, 7, 11, 5),
     ),
+    "pointwise data with gaps": by("pointwise 64x64", ops.conv2d_backward_data, *GAPS, stride=2),
     "pointwise weight": by(
         "pointwise 64x64 pieces=3",
         ops.conv2d_backward_weight,
@@ -41,7 +42,9 @@ MUTANTS = [
     Mutant("conv2d_pointwise", "out.row * g.stride_h", "out.row", "pointwise"),
     Mutant("conv2d_pointwise", "m < rows ? pixel", "true ? pixel", "pointwise"),
     Mutant("conv2d_pointwise", "k < end && column + i < columns", "k < end", "pointwise data"),
-    Mutant("conv2d_pointwise", "m0 + i < rows ? (m0 + i) * g.C", "true ? (m0 + i) * g.C", "pointwise data"),
+    Mutant("conv2d_pointwise", "m0 + i < rows ? pixel", "true ? pixel", "pointwise data"),
+    Mutant("conv2d_pointwise", "h >= g.H ||", "", "pointwise data with gaps"),
+    Mutant("conv2d_pointwise", "z ? g.C - n : 0", "0", "pointwise data with gaps"),
     Mutant("conv2d_pointwise", "int(blockIdx.z) * g.K", "0", "pointwise weight"),
     Mutant("conv2d_pointwise", "k < end &&", "", "pointwise weight"),
 ]

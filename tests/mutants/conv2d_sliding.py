@@ -18,7 +18,7 @@ SN = (*numbers(19, (2,), (2,), (2,), dtype="float32"), np.ones(2, np.float32), 1
 
 RUNS: dict[str, Run] = {
     "sliding": by("sliding height=10", ops.conv2d, SX, SW, **SLID),
-    "sliding data": by("sliding height=10", ops.conv2d_backward_data, SY, SW, SX.shape, **SLID),
+    "sliding data": by("sliding height=10", ops.conv2d_backward_data, SY, SW, SX.shape, SX, **SLID),
     "sliding weight": by("sliding height=4 pieces=2", ops.conv2d_backward_weight, SX, SY, SW.shape, **SLID),
     "sliding ended": by("sliding height=10", ops.conv2d_batch_norm_eval, SX, SW, None, SN, TANH, SY, **SLID),
 }
@@ -30,6 +30,7 @@ MUTANTS = [
     Mutant("conv2d_depthwise_sliding", "sums[0][q][v] = 0;", "", "sliding"),
     Mutant("conv2d_depthwise_sliding", "p < low + own.end && h >= 0", "h >= 0", "sliding data"),
     Mutant("conv2d_depthwise_sliding", "(i - s + AHEAD) % STRIDE == 0", "true", "sliding data"),
+    Mutant("conv2d_depthwise_sliding", "others.read(z, pixel, exists)", "others.read(z, 0, exists)", "sliding data"),
     Mutant("conv2d_depthwise_sliding", "p < own.end && column", "column", "sliding weight"),
     Mutant("conv2d_depthwise_sliding", "      __syncthreads();\n      if (lane", "      if (lane", "sliding weight"),
     Mutant("conv2d_depthwise_sliding", "      __syncthreads();\n    }\n}", "    }\n}", "sliding weight"),

@@ -5,15 +5,16 @@ from __future__ import annotations
 from checks.arrays import numbers
 
 from gpucnn import ops
-from mutants.arrays import DU, FOURS, HF, HU, LEAKY, TANH, F, G, U
-from mutants.mutant import Mutant, Run
+from mutants.arrays import DU, FOURS, GAPS, HF, HU, LEAKY, TANH, F, G, U
+from mutants.mutant import Mutant, Run, by
 
 RUNS: dict[str, Run] = {
     "tiles": lambda: [ops.conv2d(F, U, **FOURS)],
     "tiles by threes": lambda: [
         ops.conv2d(*numbers(8, (1, 5, 4, 3), (17, 2, 3, 3), (17,), dtype="float32"), padding=1)
     ],
-    "tiles data": lambda: [ops.conv2d_backward_data(DU, U, F.shape, **FOURS)],
+    "tiles data": lambda: [ops.conv2d_backward_data(DU, U, F.shape, F, **FOURS)],
+    "tiles data with gaps": by("tiled 64x64", ops.conv2d_backward_data, *GAPS, stride=2),
     "tiles weight": lambda: [ops.conv2d_backward_weight(F, DU, U.shape, **FOURS)],
     "tiles weight by threes": lambda: [
         ops.conv2d_backward_weight(
@@ -29,7 +30,7 @@ MUTANTS = [
     Mutant("conv2d_tiled", "exists(m < g.N * g.P * g.Q)", "exists(true)", "tiles"),
     Mutant("conv2d_tiled", "w < 0 || w >= g.W", "w >= g.W", "tiles"),
     Mutant("conv2d_tiled", "exists && k + i < length", "exists", "tiles"),
-    Mutant("conv2d_tiled", "if (n + e < columns) out", "out", "tiles"),
+    Mutant("conv2d_tiled", "if (i < exist) to[i]", "to[i]", "tiles"),
     Mutant("conv2d_tiled", "first = group * outputs + n0", "first = n0", "tiles"),
     Mutant("conv2d_tiled", "depth % WIDTH == 0 && aligned<Loaded>(x)", "true", "tiles by threes"),
     Mutant("conv2d_tiled", "+ stride) % stride", "+ stride)", "tiles data"),
@@ -57,8 +58,10 @@ MUTANTS = [
         "halves by tiles",
         "float16",
     ),
-    Mutant("conv2d_tiled", "whole = aligned<Quad>(out + row)", "whole = true", "tiles by threes"),
-    Mutant("conv2d_tiled", "whole && n + 3 < columns", "whole && n < columns", "tiles by threes"),
+    Mutant("conv2d_tiled", "exist >= N && aligned<Vector<Element, N>>(to)", "exist >= N", "tiles by threes"),
+    Mutant("conv2d_tiled", "exist >= N && aligned<Vector<Element, N>>(to)", "exist >= 0", "tiles by threes"),
+    Mutant("conv2d_tiled", "z + row + n, columns", "z + row, columns", "tiles data"),
+    Mutant("conv2d_tiled", "z ? z[row + n] : T(0)", "T(0)", "tiles data with gaps"),
     Mutant("conv2d_tiled", "bias && n < columns", "bias", "tiles by threes"),
     Mutant("conv2d_tiled", "sums[i][j + e] + added[j + e]", "sums[i][j + e] + added[j]", "tiles by threes"),
     Mutant("conv2d_tiled", "if constexpr (AS_IT_IS) await_copies();", "if constexpr (AS_IT_IS);", "tiles weight"),

@@ -1,10 +1,10 @@
-"""conv2d_band.cu: few channels, from bands of images in shared memory; forward, and backward data of stride 1."""
+"""conv2d_band.cu: few channels, from bands of images in shared memory; forward and backward data."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from gpucnn.cuda.bands import BRINGING, GROUP, SHARE, Sight, Tile, best_tile, fits, terms, tiling
+from gpucnn.cuda.bands import BRINGING, GROUP, SHARE, Sight, Tile, best_tile, fits, phases, terms, tiling
 from gpucnn.cuda.launch import GRID_LIMITS
 from gpucnn.cuda.machine import Machine
 from gpucnn.cuda.passes import launch_pass
@@ -21,7 +21,7 @@ PIXELS = {"forward": (4, 8), "backward_data": (4,)}
 
 def plans(task: Task) -> list[Plan]:
     """Return a plan for each number of outputs a thread."""
-    if task.which == "backward_weight" or not fits(task):
+    if task.which == "backward_weight" or not fits(task) or phases(task) > GRID_LIMITS[2]:
         return []
     most = THREADS // _groups(task)
     found = {n: best_tile(task, most * n, partial(_work, task, n)) for n in PIXELS[task.which]}
@@ -35,16 +35,17 @@ def plans(task: Task) -> list[Plan]:
 def estimate(task: Task, plan: Plan, machine: Machine) -> float:
     """Return about how many seconds it takes: its products, idle threads' too, and what is brought for them."""
     tile = Tile.planned(task, plan)
-    blocks = tile.tiles * _chunks(task)
+    blocks = tile.tiles * _chunks(task) * phases(task)
     waves = -(-blocks // machine.multiprocessors) * machine.multiprocessors
     return machine.seconds(waves * _work(task, plan.option("pixels"), tile), SHARE * machine.fma, task.bytes)
 
 
 def run(plan: Plan, task: Task, arrays: Arrays) -> None:
-    """Compute a task: a block for each tile."""
+    """Compute a task: a block for each tile, of each phase where it is a strided gradient."""
     tile, pixels, groups = Tile.planned(task, plan), plan.option("pixels"), _groups(task)
-    grid, block, t = (tile.tiles, _chunks(task)), _threads(task, pixels, tile), tiling(task, plan, groups)
-    launch_pass(f"band_{task.which}_{pixels}", grid, plan, task, arrays, block=block, t=t)
+    grid, block = (tile.tiles, _chunks(task), phases(task)), _threads(task, pixels, tile)
+    name = f"band_{task.which}{'_strided' if phases(task) > 1 else ''}_{pixels}"
+    launch_pass(name, grid, plan, task, arrays, block=block, t=tiling(task, plan, groups))
 
 
 def part(task: Task, plan: Plan) -> int:

@@ -45,7 +45,7 @@ def run(plan: Plan, task: Task, arrays: Arrays) -> None:
     data, weight = task._replace(which="backward_data"), task._replace(which="backward_weight")
     team = _sure(data, Tile.planned(data, plan))
     t = tiling(data, plan, team.groups, team.quads)
-    others = {"w": arrays["w"], "dx": arrays["dx"], "block": team.threads, "t": t}
+    others = {"w": arrays["w"], "z": arrays.get("z"), "dx": arrays["dx"], "block": team.threads, "t": t}
     launch_pass("band_backward", (1, plan.option("pieces")), plan, weight, arrays, **others)
 
 

@@ -7,9 +7,11 @@ TF32, in three products: as exact as float32's own sums, which `numerics: exact`
 from __future__ import annotations
 
 import math
+from typing import cast
 
+from gpucnn.backend import Array
 from gpucnn.cuda.launch import GRID_LIMITS
-from gpucnn.cuda.machine import Machine
+from gpucnn.cuda.machine import Machine, multiprocessors, nominal
 from gpucnn.cuda.passes import by_pieces, launch_pass, product
 from gpucnn.cuda.plans import Arrays, Plan, Task
 
@@ -37,6 +39,13 @@ NEWER = {90: 0.6, 100: 0.35, 120: 1.0}
 SINGLY = 0.02
 """Of that, where elements are brought one by one."""
 
+ALONE = 256
+"""Threads of a block that has a multiprocessor for itself, as in mma.cuh: of halves, such blocks may be persistent, as
+many as there are multiprocessors, each for one tile after the other."""
+
+UNTRIED = 1.01
+"""How much longer that is taken to last until it was measured."""
+
 PROLOGUE = 1.5e-6
 """Seconds until the first panel is there, and from the last sum on."""
 
@@ -46,7 +55,8 @@ def plans(task: Task) -> list[Plan]:
     if task.architecture < ARCHITECTURE or task.dtype == "float64" or _exact(task):
         return []
     found = [plan for m, n in TILES[products_of(task)] for plan in by_pieces(task, "mma", m=m, n=n)]
-    return [plan for plan in found if _grid(plan, task)[2] <= GRID_LIMITS[2]]
+    found = [plan for plan in found if _grid(plan, task)[2] <= GRID_LIMITS[2]]
+    return found + [Plan(plan.family, (*plan.options, ("persistent", 1))) for plan in found if _may_persist(plan, task)]
 
 
 def estimate(task: Task, plan: Plan, machine: Machine) -> float:
@@ -60,17 +70,20 @@ def estimate(task: Task, plan: Plan, machine: Machine) -> float:
     waves = math.ceil(math.prod(_grid(plan, task)) / machine.multiprocessors)
     computing = waves * machine.multiprocessors * 2 * math.prod(tile) * max(depth, STEP)
     adding = machine.launch + 8 * pieces * weight / machine.bandwidth if task.which == "backward_weight" else 0.0
-    return machine.seconds(computing, rate, task.bytes) + PROLOGUE + adding
+    seconds = machine.seconds(computing, rate, task.bytes) + PROLOGUE + adding
+    return UNTRIED * seconds if _persists(plan) else seconds
 
 
 def run(plan: Plan, task: Task, arrays: Arrays) -> None:
-    """Compute a task: a block for each tile of the result."""
-    m, n = plan.option("m"), plan.option("n")
+    """Compute a task: a block for each tile of the result, or for each multiprocessor."""
+    m, n, (tiles, _, matrices) = plan.option("m"), plan.option("n"), _grid(plan, task)
+    if _persists(plan):
+        tiles = min(tiles, multiprocessors(cast(Array, arrays["w"])))
     others = {"pieces": plan.option("pieces")} if task.which == "backward_weight" else {}
     products = products_of(task)
     name = f"{'mma3' if products == 3 else 'mma'}_{task.which}_{m}_{n}"
     launch_pass(
-        name, _grid(plan, task), plan, task, arrays, block=TILES[products][m, n], shared=shared(m, n, task), **others
+        name, (tiles, 1, matrices), plan, task, arrays, block=TILES[products][m, n], shared=shared(m, n, task), **others
     )
 
 
@@ -103,6 +116,18 @@ def _aligned(task: Task) -> bool:
 
 def _pieces(plan: Plan) -> int:
     return dict(plan.options).get("pieces", 1)
+
+
+def _persists(plan: Plan) -> bool:
+    return "persistent" in dict(plan.options)
+
+
+def _may_persist(plan: Plan, task: Task) -> bool:
+    """Return whether a plan's kernel computes several tiles a block, and there are more tiles than multiprocessors."""
+    tiles, _, matrices = _grid(plan, task)
+    alone = TILES[1][plan.option("m"), plan.option("n")] == ALONE and task.dtype != "float32"
+    many = tiles > nominal(task.architecture).multiprocessors and matrices == 1
+    return alone and many and task.which != "backward_weight"
 
 
 def _grid(plan: Plan, task: Task) -> tuple[int, int, int]:

@@ -23,7 +23,7 @@ def plans(task: Task) -> list[Plan]:
         and task.dtype != "float64"
         and window.kernel == (1, 1)
         and window.pads == ((0, 0), (0, 0))
-        and (window.stride == (1, 1) or task.which == "forward")
+        and (window.stride == (1, 1) or task.which != "backward_weight")
     )
     return [plan for side in tiled.SIDES for plan in by_pieces(task, "pointwise", m=side, n=side)] if fits else []
 
@@ -35,5 +35,7 @@ def estimate(task: Task, plan: Plan, machine: Machine) -> float:
 
 
 def run(plan: Plan, task: Task, arrays: Arrays) -> None:
-    """Compute a task: a block for each tile of the result."""
-    launch_pass(f"pointwise_{task.which}_{plan.option('m')}", tiled.grid(plan, task), plan, task, arrays)
+    """Compute a task: a block for each tile of the result; two where dx is strided, one for what no output sees."""
+    down, across, phases_or_pieces = tiled.grid(plan, task)
+    grid = (down, across, min(phases_or_pieces, 2) if task.which == "backward_data" else phases_or_pieces)
+    launch_pass(f"pointwise_{task.which}_{plan.option('m')}", grid, plan, task, arrays)
