@@ -10,6 +10,8 @@ from gpucnn.backend import Array, Shape
 from gpucnn.layers.base import Builder, Layer
 from gpucnn.ops.activation import Function
 from gpucnn.ops.batch_norm_activation import Running
+from gpucnn.ops.batch_norm_max_pool2d import Pooling
+from gpucnn.ops.batch_norm_max_pool2d import Saved as Maxima
 from gpucnn.random import Step
 
 
@@ -37,12 +39,21 @@ class BatchNorm(Layer, name="batch_norm"):
         self.state = {"mean": builder.array(channels, 0.0), "var": builder.array(channels, 1.0)}
 
     def forward(
-        self, x: Array, *, train: Step | None = None, function: Function | None = None, z: Array | None = None
+        self,
+        x: Array,
+        *,
+        train: Step | None = None,
+        function: Function | None = None,
+        z: Array | None = None,
+        pooling: Pooling | None = None,
     ) -> tuple[Array, Any]:
-        """Return y, or f(y + z); while training, take the batch into the running statistics."""
+        """Return y, or f(y + z), or the maxima of y; while training, take the batch into the running statistics."""
         if train is None:
             return ops.batch_norm_activation_eval(x, *self.given(), function, z), None
         of_batch, running = self.of_batch()
+        if pooling:
+            gamma, beta, eps = of_batch
+            return ops.batch_norm_max_pool2d_train(x, gamma, beta, pooling, eps, running)
         y, _, _, saved = ops.batch_norm_activation_train(x, *of_batch, function, z, running)
         return y, saved
 
@@ -62,7 +73,11 @@ class BatchNorm(Layer, name="batch_norm"):
 
     def backward_added(self, dy: Array, saved: Any) -> tuple[Array, Array | None]:
         """Return dx, and dz where z was added; add dgamma and dbeta."""
-        dx, dgamma, dbeta, dz = ops.batch_norm_activation_backward(dy, saved)
+        if isinstance(saved, Maxima):
+            dx, dgamma, dbeta = ops.batch_norm_max_pool2d_backward(dy, saved)
+            dz = None
+        else:
+            dx, dgamma, dbeta, dz = ops.batch_norm_activation_backward(dy, saved)
         self.params["gamma"].accumulate(dgamma)
         self.params["beta"].accumulate(dbeta)
         return dx, dz

@@ -13,9 +13,13 @@ from gpucnn.layers.activation import Activation
 from gpucnn.layers.base import Builder, Layer
 from gpucnn.layers.batch_norm import BatchNorm
 from gpucnn.layers.conv2d import Conv2d
-from gpucnn.layers.fused import ConvNorm, Ended, adds_behind, is_joined
+from gpucnn.layers.fused import ConvNorm, Ended, Pooled, adds_behind, is_joined
+from gpucnn.layers.pool2d import MaxPool2d
 from gpucnn.layers.shapes import located
 from gpucnn.random import Step
+
+Computed = Layer | Ended | Pooled
+"""A layer, or some that are computed as one."""
 
 
 class Chain:
@@ -24,7 +28,7 @@ class Chain:
     def __init__(self, layers: Sequence[Layer], period: int | None = None) -> None:
         self.layers = list(layers)
         self._period = period or len(self.layers)
-        self._computed = _fused(_in_order_of_computing(self.layers))
+        self._computed = _pooled(_fused(_in_order_of_computing(self.layers)))
         self._joined = _joined(self._computed)
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -105,7 +109,7 @@ class Chain:
 class memory_for:  # noqa: N801 - a context, and cheaper than one made of a generator
     """While entered, memory that does not suffice is an OutOfMemory that names the layer; other errors note it."""
 
-    def __init__(self, layer: Layer | Ended | ConvNorm) -> None:
+    def __init__(self, layer: Computed | ConvNorm) -> None:
         self._layer = layer
 
     def __enter__(self) -> None: ...
@@ -142,13 +146,25 @@ def _fused(layers: Sequence[Layer]) -> list[Layer | Ended]:
     return found
 
 
-def _joined(layers: Sequence[Layer | Ended]) -> list[Layer | Ended | ConvNorm]:
-    """Return layers, each conv2d and the batch_norm after it as one."""
-    found: list[Layer | Ended | ConvNorm] = []
+def _pooled(layers: Sequence[Layer | Ended]) -> list[Computed]:
+    """Return layers, each batch_norm and the max_pool2d after it as one."""
+    found: list[Computed] = []
     for layer in layers:
-        norm, activation = (layer.layer, layer.activation) if isinstance(layer, Ended) else (layer, None)
-        if isinstance(norm, BatchNorm) and found and isinstance(conv := found[-1], Conv2d):
-            found[-1] = ConvNorm(conv, norm, activation)
+        last = layer.layer if isinstance(layer, Ended) else layer
+        if isinstance(last, MaxPool2d) and found and isinstance(norm := found[-1], BatchNorm):
+            found[-1] = Pooled(norm, layer)
+        else:
+            found.append(layer)
+    return found
+
+
+def _joined(layers: Sequence[Computed]) -> list[Computed | ConvNorm]:
+    """Return layers, each conv2d and the batch_norm after it as one."""
+    found: list[Computed | ConvNorm] = []
+    for layer in layers:
+        norm = layer.layer if isinstance(layer, Ended) else layer
+        if isinstance(norm, (BatchNorm, Pooled)) and found and isinstance(conv := found[-1], Conv2d):
+            found[-1] = ConvNorm(conv, layer)
         else:
             found.append(layer)
     return found

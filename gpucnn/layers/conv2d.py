@@ -16,6 +16,7 @@ from gpucnn.layers.connections import Connections
 from gpucnn.layers.initialisers import Init
 from gpucnn.layers.shapes import require_image, shapes_that_fit
 from gpucnn.ops.activation import Function
+from gpucnn.ops.batch_norm_max_pool2d import Pooling
 from gpucnn.ops.window import pair
 from gpucnn.random import Step
 
@@ -85,16 +86,22 @@ class Conv2d(Layer, name="conv2d"):
         function: Function | None = None,
         norm: BatchNorm | None = None,
         z: Array | None = None,
+        pooling: Pooling | None = None,
     ) -> tuple[Array, Any]:
         """Return y, or f(y); backward needs x, and what f keeps.
 
-        norm: the batch_norm after this layer. Given it, return what it makes of y, with z and f, and what both save.
+        norm: the batch_norm after this layer. Given it, return what it makes of y, with z and f or, in training, with
+        pooling, and what both save.
         """
         b = self.params["b"].operand if self.bias else None
         given = x, self._kernels(), b
         if norm is not None and train is not None:
             of_batch, running = norm.of_batch()
-            y, *_, saved = ops.conv2d_batch_norm_train(*given, of_batch, function, z, running, **self._window)
+            if pooling:
+                together: Any = ops.conv2d_batch_norm_max_pool2d_train
+                y, saved = together(*given, of_batch, pooling, running, **self._window)
+            else:
+                y, *_, saved = ops.conv2d_batch_norm_train(*given, of_batch, function, z, running, **self._window)
             return y, (x, saved)
         if norm is not None:
             return ops.conv2d_batch_norm_eval(*given, norm.given(), function, z, **self._window), None

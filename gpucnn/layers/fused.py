@@ -11,7 +11,7 @@ from gpucnn.layers.activation import Activation
 from gpucnn.layers.base import Layer
 from gpucnn.layers.batch_norm import BatchNorm
 from gpucnn.layers.conv2d import Conv2d
-from gpucnn.ops.activation import Function
+from gpucnn.ops.batch_norm_max_pool2d import Pooling
 from gpucnn.random import Step
 from gpucnn.setting import Setting
 
@@ -82,28 +82,63 @@ class Ended:
         self.layer.backward_params(dy if len(saved) == 1 else self.activation.backward(dy, saved[1]), saved[0])
 
 
-class ConvNorm:
-    """The forward pass of a conv2d, the batch_norm after it and maybe an activation after that, as one convolution.
+class Pooled:
+    """A batch_norm and the max_pool2d after it, maybe with its relu: in training, nothing is written between them.
 
-    When evaluating, that is all it is; in training, it takes the batch's statistics of what it writes. What is saved is
-    what both layers save, and so they go backward by themselves.
+    So it is where an operation is to be had that computes both; else one is computed after the other.
     """
 
-    def __init__(self, conv: Conv2d, norm: BatchNorm, activation: Activation | None) -> None:
-        self._conv, self._norm, self._activation = conv, norm, activation
+    def __init__(self, norm: BatchNorm, pool: Layer | Ended) -> None:
+        self.norm, self.pool = norm, pool
+        maxima: Any = pool.layer if isinstance(pool, Ended) else pool
+        self.pooling: Pooling = maxima.pooling(relu=isinstance(pool, Ended))
+
+    @property
+    def path(self) -> str:
+        """The path of the first layer."""
+        return self.norm.path
+
+    def forward(self, x: Array, *, train: Step | None = None) -> tuple[Array, Any]:
+        """Return the maxima, and what each saved, or both together."""
+        if train is not None and not is_apart() and at_once("batch_norm_max_pool2d.batch_norm_max_pool2d_train", x):
+            y, saved = self.norm.forward(x, train=train, pooling=self.pooling)
+            return y, (saved,)
+        between, first = self.norm.forward(x, train=train)
+        y, second = self.pool.forward(between, train=train)
+        return y, (first, second)
+
+    def backward(self, dy: Array, saved: Any) -> Array:
+        """Return dx, and add to the gradients of the parameters."""
+        return self.norm.backward(dy if len(saved) == 1 else self.pool.backward(dy, saved[1]), saved[0])
+
+    backward_params = backward
+
+
+class ConvNorm:
+    """The forward pass of a conv2d, the batch_norm after it and maybe what follows that, as one convolution.
+
+    What follows is an activation, or in training maxima. When evaluating, that is all it is; in training, it takes the
+    batch's statistics of what it writes. What is saved is what both save, and so they go backward by themselves.
+    """
+
+    def __init__(self, conv: Conv2d, last: Layer | Ended | Pooled) -> None:
+        self._conv, self._last = conv, last
+        norm: Any = last.layer if isinstance(last, Ended) else last.norm if isinstance(last, Pooled) else last
+        self._norm: BatchNorm = norm
 
     @property
     def path(self) -> str:
         """The path of the first layer."""
         return self._conv.path
 
-    def forward(
-        self, x: Array, *, train: Step | None = None, function: Function | None = None, z: Array | None = None
-    ) -> tuple[Array, list[Any]]:
-        """Return what the last layer returns, and what each saved; z and function as in batch_norm."""
-        function = self._activation.function if self._activation else function
-        y, kept = self._conv.forward(x, train=train, function=function, norm=self._norm, z=z)
+    def forward(self, x: Array, *, train: Step | None = None, **ending: Any) -> tuple[Array, list[Any]]:
+        """Return what the last layer returns, and what each saved; ending: z and function, as in batch_norm."""
+        if isinstance(self._last, Ended):
+            ending["function"] = self._last.activation.function
+        elif isinstance(self._last, Pooled) and train is not None:
+            ending["pooling"] = self._last.pooling
+        y, kept = self._conv.forward(x, train=train, norm=self._norm, **ending)
         if train is None:
-            return y, [None, None]
+            return self._last.pool.forward(y)[0] if isinstance(self._last, Pooled) else y, [None, None]
         first, second = kept
-        return y, [first, (second,) if self._activation else second]
+        return y, [first, second if isinstance(self._last, BatchNorm) else (second,)]

@@ -10,6 +10,7 @@ from gpucnn.backend import Array, Shape
 from gpucnn.layers.base import Layer
 from gpucnn.layers.shapes import require_image, shapes_that_fit
 from gpucnn.ops.activation import Function
+from gpucnn.ops.batch_norm_max_pool2d import Pooling
 from gpucnn.ops.window import pair
 from gpucnn.random import Step
 
@@ -52,6 +53,10 @@ class MaxPool2d(_Pool2d, name="max_pool2d"):
     def ends_with(self, activation: str) -> bool:
         """Return whether it is the relu: no gradient goes through where it is 0, and none is changed elsewhere."""
         return activation == "relu"
+
+    def pooling(self, relu: bool) -> Pooling:
+        """Return which maxima are taken, for what takes them together with what comes before."""
+        return Pooling(self.kernel_size, relu=relu, **self._window)
 
     def forward(self, x: Array, *, train: Step | None = None, function: Function | None = None) -> tuple[Array, Any]:
         """Return y, or relu(y) where a function is given; backward needs where the maxima stood."""

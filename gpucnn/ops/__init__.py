@@ -40,7 +40,11 @@ from gpucnn.ops.batch_norm_activation import (
     batch_norm_activation_eval,
     batch_norm_activation_train,
 )
-from gpucnn.ops.batch_norm_max_pool2d import batch_norm_max_pool2d_backward, batch_norm_max_pool2d_train
+from gpucnn.ops.batch_norm_max_pool2d import (
+    batch_norm_max_pool2d_backward,
+    batch_norm_max_pool2d_train,
+    conv2d_batch_norm_max_pool2d_train,
+)
 from gpucnn.ops.bias_activation import bias_activation_backward
 from gpucnn.ops.binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_backward
 from gpucnn.ops.conv2d import (
@@ -101,6 +105,7 @@ __all__ = [
     "conv2d_backward_data",
     "conv2d_backward_weight",
     "conv2d_batch_norm_eval",
+    "conv2d_batch_norm_max_pool2d_train",
     "conv2d_batch_norm_train",
     "conv2d_gradients",
     "conv2d_output_shape",

@@ -18,6 +18,7 @@ from gpucnn.backend import Device, array_module, to_numpy
 from gpucnn.frames import Draw
 from gpucnn.ops import activation
 from gpucnn.ops.activation import RELU, Function
+from gpucnn.ops.batch_norm_max_pool2d import Pooling
 from gpucnn.random import Stream
 
 LAYOUTS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[Any], Any]]] = {
@@ -165,7 +166,10 @@ def conv_calls(cases: dict[str, Conv]) -> Iterator[Call]:
             yield Call("conv2d_batch_norm_eval", f"{label}{end}", (x, w, b, norm), options, 4 * forward + 128)
         if np.prod(y_shape[:3]) > 1:
             first = (x, w, b, (b, b, 1e-3), RELU, dy)
-            yield Call("conv2d_batch_norm_train", label, first, case.arguments, 16 * (forward + weight + 64))
+            terms = 16 * (forward + weight + 64)
+            yield Call("conv2d_batch_norm_train", label, first, case.arguments, terms)
+            first = (x, w, b, (b, b, 1e-3), Pooling((1, min(2, y_shape[2])), relu=True))
+            yield Call("conv2d_batch_norm_max_pool2d_train", label, first, case.arguments, terms)
         yield Call("conv2d_activation", label, (x, w, b, RELU), case.arguments, 4 * forward + 128)
         yield Call("conv2d_backward_data", label, (dy, w, case.x_shape), case.arguments, data, **linear)
         yield Call("conv2d_backward_data", f"{label}, added", (dy, w, case.x_shape, z), case.arguments, data, **linear)
@@ -195,9 +199,10 @@ def pool_calls() -> Iterator[Call]:
         yield Call("max_pool2d_backward", label, (dy, index, shape, kernel), options)
         gamma, beta = numbers(shape[-1:], shape[-1:])
         terms, of = 16 * (x.size // shape[-1] + 64), {**options, "relu": True}
-        yield Call("batch_norm_max_pool2d_train", label, (x, gamma, beta, kernel), of, terms)
-        saved = ops.batch_norm_max_pool2d_train(x, gamma, beta, kernel, **of)[1]
-        yield Call("batch_norm_max_pool2d_backward", label, (dy, saved, kernel), options, terms)
+        given = (x, gamma, beta, Pooling(kernel, **of))
+        yield Call("batch_norm_max_pool2d_train", label, given, terms=terms)
+        saved = ops.batch_norm_max_pool2d_train(*given)[1]
+        yield Call("batch_norm_max_pool2d_backward", label, (dy, saved), terms=terms)
         for name, more in [("sum", {}), ("avg", {}), ("avg", {"count_include_pad": False})]:
             of = {**options, **more}
             yield Call(f"{name}_pool2d", f"{label} {more or ''}", (x, kernel), of, 320, linear=True)

@@ -67,6 +67,14 @@ NETWORKS = {
         Residual([BatchNorm()]),
         Residual([Relu()], [Conv2d(4, 1)]),
     ],
+    "maxima of a norm": lambda: [
+        Conv2d(4, 3, padding=1),
+        BatchNorm(),
+        Relu(),
+        MaxPool2d(3, 2, 1),
+        BatchNorm(),
+        MaxPool2d(),
+    ],
     "dense layers": lambda: [Conv2d(3), Tanh(), Flatten(), Dense(7), Relu(), Dense(5)],
     "an activation behind pooling": lambda: [Conv2d(8, 3), BatchNorm(), MaxPool2d(2), Gelu(), GlobalAvgPool2d()],
     "a gelu in a block's end": lambda: [Residual([Conv2d(4, 1), BatchNorm()]), Gelu()],
@@ -104,6 +112,16 @@ def test_gradients_are_those_of_finite_differences(cuda):
     slope = float((dy * (up - down)).sum() / (2 * h))
     assert abs(slope) > 1e-3
     assert float((found["dx"] * direction).sum()) == pytest.approx(slope, rel=1e-6)
+
+
+def test_what_maxima_are_taken_of_is_never_written(cuda):
+    (x,) = numbers(8, (3, *SHAPE), dtype=np.float32)
+    with named() as names:
+        step(NETWORKS["maxima of a norm"](), x, False, np.float32)
+    pooled = [name for name in names if "pool2d" in name]
+    assert pooled[:2] == ["batch_norm_max_pool2d_forward"] * 2
+    assert pooled[2:6] == ["batch_norm_max_pool2d_part_sums", "batch_norm_max_pool2d_backward"] * 2
+    assert not {"batch_norm_train", "batch_norm_backward"} & set(names)
 
 
 def test_a_dense_layers_gradients_are_one_launch(cuda):

@@ -12,7 +12,7 @@ from gpucnn.dispatch import recorded
 from gpucnn.layers.activation import Relu, Tanh
 from gpucnn.layers.batch_norm import BatchNorm
 from gpucnn.layers.conv2d import Conv2d
-from gpucnn.layers.fused import ConvNorm, Ended, apart
+from gpucnn.layers.fused import ConvNorm, Ended, Pooled, apart
 from gpucnn.layers.pool2d import MaxPool2d
 from gpucnn.layers.sequential import Sequential
 from gpucnn.model import Model
@@ -67,16 +67,18 @@ def test_on_other_arrays_and_by_the_reference_each_is_dispatched():
 @pytest.mark.parametrize(
     ("layers", "fused"),
     [
-        ([BatchNorm(), Relu()], [True]),
-        ([Relu(), BatchNorm(), Relu(), Relu()], [False, True, False]),
-        ([BatchNorm(), Relu(), MaxPool2d()], [False, True]),  # pooling is computed between them
-        ([MaxPool2d(), Tanh()], [False, False]),  # whose gradient is not that of the maximum, or none
-        ([BatchNorm(), Sequential([Relu()])], [False, False]),
+        ([BatchNorm(), Relu()], [Ended]),
+        ([Relu(), BatchNorm(), Relu(), Relu()], [Relu, Ended, Relu]),
+        ([Relu(), MaxPool2d()], [Ended]),  # pooling is computed before it
+        ([BatchNorm(), Relu(), MaxPool2d()], [Pooled]),
+        ([Relu(), BatchNorm(), MaxPool2d(), Tanh()], [Relu, Pooled, Tanh]),
+        ([MaxPool2d(), Tanh()], [MaxPool2d, Tanh]),  # whose gradient is not that of the maximum, or none
+        ([BatchNorm(), Sequential([Relu()])], [BatchNorm, Sequential]),
     ],
 )
 def test_neighbours_are_computed_at_once(layers, fused):
     chain = Model(layers, (4, 4, 3)).layers
-    assert [isinstance(layer, Ended) for layer in chain._computed] == fused
+    assert [type(layer) for layer in chain._computed] == fused
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 from gpucnn import ops
 from gpucnn.ops.activation import RELU
 from gpucnn.ops.batch_norm_activation import Running
+from gpucnn.ops.batch_norm_max_pool2d import Pooling
 from mutants.arrays import X
 from mutants.mutant import Mutant, Run
 
@@ -34,8 +35,8 @@ def behind(bias: bool) -> list[Any]:
 
 def maxima() -> list[Any]:
     x = np.round(X)
-    y, saved = ops.batch_norm_max_pool2d_train(x, X[0, 0, 0], X[0, 0, 1], 3, stride=2, padding=1, relu=True)
-    return [y, saved.chosen, *ops.batch_norm_max_pool2d_backward(y, saved, 3, stride=2, padding=1)]
+    y, saved = ops.batch_norm_max_pool2d_train(x, X[0, 0, 0], X[0, 0, 1], Pooling(3, 2, 1, relu=True))
+    return [y, saved.chosen, *ops.batch_norm_max_pool2d_backward(y, saved)]
 
 
 RUNS: dict[str, Run] = {
