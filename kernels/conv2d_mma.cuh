@@ -170,7 +170,7 @@ static __device__ void mma_forward(const T* x, const T* w, const T* b, T* y, con
   const KernelLines<Kernels> kernels(w + group * outputs * length, outputs, length, corner.n);
   const auto row_of = [&](int m) { return corner.m + m < rows ? (corner.m + m) * g.K + first : -1; };
   const auto brief = [&](Acc sum) { return end.brief(sum); };
-  const MmaMoments<Tile> moments = {parts, corner.m / Tile::M * g.K + first, outputs - corner.n, {}};
+  const MmaMoments<Tile> moments = {parts, corner.m / Tile::M * g.K + first, outputs - corner.n};
   mma_product<Tile>(pixels, kernels, length, y, b ? b + first : b, outputs - corner.n, row_of, brief, moments);
   if (end.whole()) return;
   const auto rest = [&](int n, int place) { y[place] = T(end(Acc(y[place]), first + n, place)); };
