@@ -10,15 +10,12 @@
 template <int N>
 struct Moments {  // of some rows of N channels: how many, their means, and the sums of squared deviations from them
   Acc count, mean[N], square[N];
-  __device__ void take(const Vector<T, N>& values) {
-    count += 1;
-    const Acc share = Acc(1) / count;
-#pragma unroll
-    for (int i = 0; i < N; ++i) {
-      const Acc value = values.of[i], before = value - mean[i];
-      mean[i] += before * share;
-      square[i] += before * (value - mean[i]);
-    }
+  // Takes one more row: its share of all of them, and what it has in channel i.
+  __device__ Acc next() { return Acc(1) / (count += 1); }
+  __device__ void take(int i, Acc value, Acc share) {
+    const Acc before = value - mean[i];
+    mean[i] += before * share;
+    square[i] += before * (value - mean[i]);
   }
   __device__ void merge(const Moments& other) {
     if (other.count == 0) return;
@@ -56,11 +53,15 @@ template <int N, int COUNT, int ACROSS, int WARPS, int WIDTH>
 struct BlockMoments {
   Parts parts;
   int at, columns;  // where the tile's first column stands in the parts, and how many from there on exist
-  Moments<N> found[COUNT];
+  Moments<N * COUNT> found;
+  Acc share;  // of the row under way
 
-  template <class Values>
-  __device__ void take(int i, const Values& values) {
-    if (parts.means) found[i].take(values);
+  // The i-th N columns of a row, which begins with those where i is 0.
+  __device__ void take(int i, const Vector<T, N>& values) {
+    if (!parts.means) return;
+    if (i == 0) share = found.next();
+#pragma unroll
+    for (int e = 0; e < N; ++e) found.take(i * N + e, values.of[e], share);
   }
 
   // column: this thread's first. warp: which of those with the same columns. memory: for two numbers of each of WARPS *
@@ -71,16 +72,13 @@ struct BlockMoments {
     Acc* const counts = squares + WARPS * WIDTH;
     __syncthreads();
 #pragma unroll
-    for (int i = 0; i < COUNT; ++i) {
+    for (int apart = ACROSS; apart < WARP; apart *= 2) found.merge(found.across(apart));
 #pragma unroll
-      for (int apart = ACROSS; apart < WARP; apart *= 2) found[i].merge(found[i].across(apart));
-#pragma unroll
-      for (int e = 0; e < N && lane() < ACROSS; ++e) {
-        const int place = warp * WIDTH + column + i * 64 + e;
-        means[place] = found[i].mean[e], squares[place] = found[i].square[e];
-      }
+    for (int i = 0; i < N * COUNT && lane() < ACROSS; ++i) {
+      const int place = warp * WIDTH + column + i / N * 64 + i % N;
+      means[place] = found.mean[i], squares[place] = found.square[i];
     }
-    if (lane() == 0 && column == 0) counts[warp] = found[0].count;
+    if (lane() == 0 && column == 0) counts[warp] = found.count;
     __syncthreads();
     const int n = threadIdx.x;
     if (n >= min(columns, WIDTH)) return;
