@@ -60,24 +60,27 @@ static __device__ void write_eight(T* to, const Acc (&sums)[8], const T* bias, i
 // The moments of what the threads of a block write, one part of all results where tiles are equal.
 struct BandMoments {
   Parts parts;
-  Moments<4> found[2];
+  Moments<8> found;
+  Acc share;  // of the result under way
 
+  // The i-th four of a result's 8 channels, in order.
   __device__ void take(int i, const Vector<T, 4>& four) {
-    if (parts.means) found[i].take(four);
+    if (!parts.means) return;
+    if (i == 0) share = found.next();
+#pragma unroll
+    for (int e = 0; e < 4; ++e) found.take(i * 4 + e, four.of[e], share);
   }
-  // memory: for a Moments<4> of each thread; n: the thread's first channel of `outputs`.
+  // memory: for a Moments<8> of each thread; n: the thread's first channel of `outputs`.
   __device__ void write(void* memory, int groups, int n, int outputs) {
     if (!parts.means) return;
     const Lanes own = {int(threadIdx.x) / groups, int(blockDim.x) / groups, groups};
     __syncthreads();
+    found = merged(own, found, static_cast<Moments<8>*>(memory));
+    if (own.lane) return;
 #pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      const Moments<4> all = merged(own, found[i], static_cast<Moments<4>*>(memory));
-#pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        const int k = n + i * 4 + e, at = blockIdx.x * outputs + k;
-        if (own.lane == 0 && k < outputs) parts.means[at] = all.mean[e], parts.squares[at] = all.square[e];
-      }
+    for (int i = 0; i < 8; ++i) {
+      const int at = blockIdx.x * outputs + n + i;
+      if (n + i < outputs) parts.means[at] = found.mean[i], parts.squares[at] = found.square[i];
     }
   }
 };

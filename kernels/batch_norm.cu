@@ -67,7 +67,12 @@ static __device__ void part_statistics(const T* x, Acc* means, Acc* squares, int
   const bool whole = aligned<Vector<T, N>>(x);
   Moments<N> found = {};
 #pragma unroll 4
-  for (int row = own.begin; row < own.end; row += own.lanes) found.take(load_vector<N>(x + row * C + own.c, whole));
+  for (int row = own.begin; row < own.end; row += own.lanes) {
+    const Vector<T, N> values = load_vector<N>(x + row * C + own.c, whole);
+    const Acc share = found.next();
+#pragma unroll
+    for (int i = 0; i < N; ++i) found.take(i, values.of[i], share);
+  }
   found = merged(own, found);
   if (own.lane || own.c >= C) return;
 #pragma unroll

@@ -43,7 +43,7 @@ band_forward_4(const T* __restrict__ x, const T* __restrict__ w, const T* __rest
                const Acc* __restrict__ scale /* or null */, const Acc* __restrict__ shift /* or null */, int function,
                Acc a, Acc* __restrict__ means /* or null */, Acc* __restrict__ squares /* or null */, Tiling t) {
   band_tile<4>(x, w, b, y, ForwardTerms{g}, Sight::forward(g), t, Ending{z, scale, shift, function, a},
-               BandMoments{{means, squares}, {}});
+               BandMoments{{means, squares}});
 }
 
 extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)
@@ -52,7 +52,7 @@ band_forward_8(const T* __restrict__ x, const T* __restrict__ w, const T* __rest
                const Acc* __restrict__ scale /* or null */, const Acc* __restrict__ shift /* or null */, int function,
                Acc a, Acc* __restrict__ means /* or null */, Acc* __restrict__ squares /* or null */, Tiling t) {
   band_tile<8>(x, w, b, y, ForwardTerms{g}, Sight::forward(g), t, Ending{z, scale, shift, function, a},
-               BandMoments{{means, squares}, {}});
+               BandMoments{{means, squares}});
 }
 
 extern "C" __global__ void __launch_bounds__(BAND_THREADS, 3)

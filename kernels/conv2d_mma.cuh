@@ -175,9 +175,10 @@ static __device__ void mma_forward(const T* x, const T* w, const T* b, T* y, con
     const int m0 = tiles.m(tile), n0 = tiles.n(tile), first = group * outputs + n0;  // first: the tile's first output
     const auto row_of = [&](int m) { return m0 + m < rows ? (m0 + m) * g.K + first : -1; };
     const auto brief = [&](Acc sum) { return end.brief(sum); };
-    MmaMoments<Tile> moments(parts, m0 / Tile::M * g.K + first, outputs - n0);
+    MmaMoments<Tile> moments = {parts, m0 / Tile::M * g.K + first, outputs - n0};
     write_sums<Tile>(sums, held, y, b ? b + first : b, outputs - n0, row_of, brief, moments);
-    moments.write(held);
+    const int column = Tile::column() + threadIdx.x % (Tile::WARP_N / CHUNK) * CHUNK;
+    moments.write(held, column, Tile::row() / Tile::WARP_M);
     if (end.whole()) return;
     const auto rest = [&](int n, int place) { y[place] = T(end(Acc(y[place]), first + n, place)); };
     each_written<Tile, T>(outputs - n0, row_of, rest);

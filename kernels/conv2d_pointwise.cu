@@ -52,7 +52,7 @@ static __device__ void pointwise_forward_tile(const T* x, const T* w, const T* b
   const Along inputs = {m < rows ? pixel : nullptr, k, g.C}, kernels = {n < g.K ? w + n * g.C : nullptr, k, g.C};
   const auto row_of = [&](int i) { return m0 + i < rows ? (m0 + i) * g.K + n0 : -1; };
   const auto brief = [&](Acc sum) { return end.brief(sum); };
-  const TileMoments<SIDE> moments(parts, blockIdx.x * g.K + n0, g.K - n0);
+  const TileMoments<SIDE> moments = {parts, m0 / Square::SIZE * g.K + n0, g.K - n0};
   tile_product<SIDE>(inputs, kernels, g.C, y, b ? b + n0 : b, g.K - n0, row_of, brief, moments);
   if (end.whole()) return;
   const auto rest = [&](int n, int place) { y[place] = T(end(Acc(y[place]), n0 + n, place)); };

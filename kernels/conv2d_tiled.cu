@@ -79,7 +79,7 @@ static __device__ void forward_tile(const T* x, const T* w, const T* b, T* y, co
   const int rows = g.N * g.P * g.Q, first = group * outputs + n0;  // first: the tile's first output
   const auto row_of = [&](int m) { return m0 + m < rows ? (m0 + m) * g.K + first : -1; };
   const auto brief = [&](Acc sum) { return end.brief(sum); };
-  const TileMoments<SIDE> moments(parts, blockIdx.x * g.K + first, outputs - n0);
+  const TileMoments<SIDE> moments = {parts, m0 / Square::SIZE * g.K + first, outputs - n0};
   tile_product<SIDE>(inputs, kernels, length, y, b ? b + first : b, outputs - n0, row_of, brief, moments);
   if (end.whole()) return;
   const auto rest = [&](int n, int place) { y[place] = T(end(Acc(y[place]), first + n, place)); };

@@ -237,12 +237,7 @@ static __device__ void write_sums(const typename Tile::Sums& sums, float* held, 
 
 // The moments of what `write_sums` writes.
 template <class Tile>
-struct MmaMoments : BlockMoments<CHUNK, 1, Tile::WARP_N / CHUNK, Tile::M / Tile::WARP_M, Tile::N> {
-  __device__ MmaMoments(const Parts& parts, int at, int columns)
-      : BlockMoments<CHUNK, 1, Tile::WARP_N / CHUNK, Tile::M / Tile::WARP_M, Tile::N>(
-            parts, at, columns, Tile::column() + threadIdx.x % (Tile::WARP_N / CHUNK) * CHUNK,
-            Tile::row() / Tile::WARP_M) {}
-};
+using MmaMoments = BlockMoments<CHUNK, 1, Tile::WARP_N / CHUNK, Tile::M / Tile::WARP_M, Tile::N>;
 
 // What a tile is made of: the panels of one step after the other, each a group of copies.
 template <class Tile, class A, class B>

@@ -10,15 +10,12 @@
 template <int N>
 struct Moments {  // of some rows of N channels: how many, their means, and the sums of squared deviations from them
   Acc count, mean[N], square[N];
-  __device__ void take(const Vector<T, N>& values) {
-    count += 1;
-    const Acc share = Acc(1) / count;
-#pragma unroll
-    for (int i = 0; i < N; ++i) {
-      const Acc value = values.of[i], before = value - mean[i];
-      mean[i] += before * share;
-      square[i] += before * (value - mean[i]);
-    }
+  // Takes one more row: its share of all of them, and what it has in channel i.
+  __device__ Acc next() { return Acc(1) / (count += 1); }
+  __device__ void take(int i, Acc value, Acc share) {
+    const Acc before = value - mean[i];
+    mean[i] += before * share;
+    square[i] += before * (value - mean[i]);
   }
   __device__ void merge(const Moments& other) {
     if (other.count == 0) return;
@@ -54,39 +51,40 @@ struct Parts {  // where the moments of parts of the rows are written, (parts, K
 // so have WARPS warps. What they have found is put together in an order that the tile alone decides.
 template <int N, int COUNT, int ACROSS, int WARPS, int WIDTH>
 struct BlockMoments {
-  Acc *means, *squares;
-  int columns, column, warp;  // columns that exist; the thread's first; which one its warp is of those with the same
-  Moments<N> found[COUNT];
+  Parts parts;
+  int at, columns;  // where the tile's first column stands in the parts, and how many from there on exist
+  Moments<N * COUNT> found;
+  Acc share;  // of the row under way
 
-  // at: where the tile's first column stands in the parts.
-  __device__ BlockMoments(const Parts& parts, int at, int columns, int column, int warp)
-      : means(parts.means ? parts.means + at : nullptr), squares(parts.squares ? parts.squares + at : nullptr),
-        columns(min(columns, WIDTH)), column(column), warp(warp), found{} {}
-
-  template <class Values>
-  __device__ void take(int i, const Values& values) {
-    if (means) found[i].take(values);
+  // The i-th N columns of a row, which begins with those where i is 0.
+  __device__ void take(int i, const Vector<T, N>& values) {
+    if (!parts.means) return;
+    if (i == 0) share = found.next();
+#pragma unroll
+    for (int e = 0; e < N; ++e) found.take(i * N + e, values.of[e], share);
   }
 
-  // memory: for WARPS * WIDTH Moments<1>.
-  __device__ void write(void* memory) {
-    if (!means) return;
-    Moments<1>* const held = static_cast<Moments<1>*>(memory);
+  // column: this thread's first. warp: which of those with the same columns. memory: for two numbers of each of WARPS *
+  // WIDTH columns, and one of each of WARPS.
+  __device__ void write(void* memory, int column, int warp) {
+    if (!parts.means) return;
+    Acc *const means = static_cast<Acc*>(memory), *const squares = means + WARPS * WIDTH;
+    Acc* const counts = squares + WARPS * WIDTH;
     __syncthreads();
 #pragma unroll
-    for (int i = 0; i < COUNT; ++i) {
+    for (int apart = ACROSS; apart < WARP; apart *= 2) found.merge(found.across(apart));
 #pragma unroll
-      for (int apart = ACROSS; apart < WARP; apart *= 2) found[i].merge(found[i].across(apart));
-#pragma unroll
-      for (int e = 0; e < N && lane() < ACROSS; ++e)
-        held[warp * WIDTH + column + i * 64 + e] = {found[i].count, {found[i].mean[e]}, {found[i].square[e]}};
+    for (int i = 0; i < N * COUNT && lane() < ACROSS; ++i) {
+      const int place = warp * WIDTH + column + i / N * 64 + i % N;
+      means[place] = found.mean[i], squares[place] = found.square[i];
     }
+    if (lane() == 0 && column == 0) counts[warp] = found.count;
     __syncthreads();
     const int n = threadIdx.x;
-    if (n >= columns) return;
-    Moments<1> all = held[n];
-    for (int i = 1; i < WARPS; ++i) all.merge(held[i * WIDTH + n]);
-    means[n] = all.mean[0], squares[n] = all.square[0];
+    if (n >= min(columns, WIDTH)) return;
+    Moments<1> all = {};
+    for (int i = 0; i < WARPS; ++i) all.merge({counts[i], {means[i * WIDTH + n]}, {squares[i * WIDTH + n]}});
+    parts.means[at + n] = all.mean[0], parts.squares[at + n] = all.square[0];
   }
 };
 

@@ -171,11 +171,7 @@ static __device__ void each_stored(int columns, RowOf row_of, Visit visit) {
 
 // The moments of what `store` writes.
 template <int SIDE>
-struct TileMoments : BlockMoments<4, SIDE / 4, 16, THREADS / WARP, Tile<SIDE>::SIZE> {
-  __device__ TileMoments(const Parts& parts, int at, int columns)
-      : BlockMoments<4, SIDE / 4, 16, THREADS / WARP, Tile<SIDE>::SIZE>(parts, at, columns, threadIdx.x % 16 * 4,
-                                                                        threadIdx.x / WARP) {}
-};
+using TileMoments = BlockMoments<4, SIDE / 4, 16, THREADS / WARP, Tile<SIDE>::SIZE>;
 
 struct AsItIs {
   __device__ Acc operator()(Acc sum) const { return sum; }
@@ -186,8 +182,7 @@ template <int SIDE, class A, class B, class Element, class RowOf, class End = As
 static __device__ void tile_product(A left, B right, int length, Element* out, const T* bias, int columns,
                                     RowOf row_of, End end = {}, Of moments = {}, const Element* z = nullptr) {
   constexpr int DEPTH = Tile<SIDE>::DEPTH;
-  __shared__ __align__(16) Strip<SIDE> strips[2][2];
-  Strip<SIDE>(&as)[2] = strips[0], (&bs)[2] = strips[1];
+  __shared__ __align__(16) Strip<SIDE> as[2], bs[2];
   Supply<SIDE, A> a(left);
   Supply<SIDE, B> b(right);
   Acc sums[SIDE][SIDE] = {};
@@ -207,7 +202,7 @@ static __device__ void tile_product(A left, B right, int length, Element* out, c
     }
   }
   store<SIDE>(sums, out, bias, columns, row_of, end, moments, z);
-  moments.write(strips);
+  moments.write(as, threadIdx.x % 16 * 4, threadIdx.x / WARP);
 }
 
 // A number in the digits (high, middle, low) of a mixed base, counted up without dividing until a digit overflows.

@@ -8,12 +8,12 @@ from typing import Any
 
 from gpucnn import ops
 from gpucnn.backend import Array, Shape
+from gpucnn.errors import OutOfMemory
 from gpucnn.layers.activation import Activation
 from gpucnn.layers.base import Builder, Layer
 from gpucnn.layers.batch_norm import BatchNorm
 from gpucnn.layers.conv2d import Conv2d
-from gpucnn.layers.fused import ConvNorm, Ended, adds_behind
-from gpucnn.layers.memory import memory_for
+from gpucnn.layers.fused import ConvNorm, Ended, adds_behind, is_joined
 from gpucnn.layers.shapes import located
 from gpucnn.random import Step
 
@@ -24,7 +24,8 @@ class Chain:
     def __init__(self, layers: Sequence[Layer], period: int | None = None) -> None:
         self.layers = list(layers)
         self._period = period or len(self.layers)
-        self._computed = _normed(_fused(_in_order_of_computing(self.layers)))
+        self._computed = _fused(_in_order_of_computing(self.layers))
+        self._joined = _joined(self._computed)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return what comes out for one image of `shape`; the ShapeError of a layer says which one it is."""
@@ -41,12 +42,12 @@ class Chain:
 
     def forward(self, x: Array, *, train: Step | None = None, **last: Any) -> tuple[Array, list[Any]]:
         """Return the last layer's y, and what each layer saved. last: what the last layer takes besides."""
-        layers: Sequence[Any] = self._computed
-        saved = []
+        layers: Sequence[Any] = self._joined if is_joined(x, train) else self._computed
+        saved: list[Any] = []
         for layer in layers:
             with memory_for(layer):
                 x, kept = layer.forward(x, train=train, **(last if layer is layers[-1] else {}))
-            saved.append(kept)
+            saved += kept if isinstance(layer, ConvNorm) else [kept]
         return x, saved
 
     def backward(self, dy: Array, saved: list[Any], z: Array | None = None) -> Array:
@@ -55,8 +56,7 @@ class Chain:
 
     def adds(self) -> bool:
         """Return whether the last layer is a batch_norm: it adds what it is given as `z` to its output."""
-        last = self._computed[-1] if self._computed else None
-        return isinstance(last.last if isinstance(last, ConvNorm) else last, BatchNorm)
+        return bool(self._computed) and isinstance(self._computed[-1], BatchNorm)
 
     def backward_added(self, dy: Array, saved: list[Any], other: Callable[[Array], Array]) -> Array:
         """Return the sum of dx and what another way makes of dz, the gradient of what was added by the last layer."""
@@ -102,6 +102,21 @@ class Chain:
         return beyond
 
 
+class memory_for:  # noqa: N801 - a context, and cheaper than one made of a generator
+    """While entered, memory that does not suffice is an OutOfMemory that names the layer; other errors note it."""
+
+    def __init__(self, layer: Layer | Ended | ConvNorm) -> None:
+        self._layer = layer
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, MemoryError) and not isinstance(error, OutOfMemory):
+            raise OutOfMemory(f"out of memory in layer {self._layer.path}: {error}") from None
+        if error is not None and not hasattr(error, "__notes__"):
+            error.add_note(f"layer {self._layer.path}:")
+
+
 def _in_order_of_computing(layers: Sequence[Layer]) -> list[Layer]:
     """Return layers in the order that they are computed in: the config's, but max_pool2d before the relu it follows.
 
@@ -127,13 +142,13 @@ def _fused(layers: Sequence[Layer]) -> list[Layer | Ended]:
     return found
 
 
-def _normed(layers: Sequence[Layer | Ended]) -> list[Layer | Ended | ConvNorm]:
-    """Return layers, each conv2d with the batch_norm after it as one."""
+def _joined(layers: Sequence[Layer | Ended]) -> list[Layer | Ended | ConvNorm]:
+    """Return layers, each conv2d and the batch_norm after it as one."""
     found: list[Layer | Ended | ConvNorm] = []
     for layer in layers:
-        norm = layer.layer if isinstance(layer, Ended) else layer
+        norm, activation = (layer.layer, layer.activation) if isinstance(layer, Ended) else (layer, None)
         if isinstance(norm, BatchNorm) and found and isinstance(conv := found[-1], Conv2d):
-            found[-1] = ConvNorm(conv, norm, layer)
+            found[-1] = ConvNorm(conv, norm, activation)
         else:
             found.append(layer)
     return found

@@ -11,7 +11,7 @@ from gpucnn.layers.activation import Activation
 from gpucnn.layers.base import Layer
 from gpucnn.layers.batch_norm import BatchNorm
 from gpucnn.layers.conv2d import Conv2d
-from gpucnn.layers.memory import memory_for
+from gpucnn.ops.activation import Function
 from gpucnn.random import Step
 from gpucnn.setting import Setting
 
@@ -33,13 +33,18 @@ def is_together(layer: Layer, x: Array) -> bool:
     return not is_apart() and at_once(layer.ending, x)
 
 
-def adds_behind(layer: Layer | Ended | ConvNorm, dy: Array) -> bool:
+def adds_behind(layer: Layer | Ended, dy: Array) -> bool:
     """Return whether a layer's `backward` takes another gradient of its input, `z`, to add it to dx at once.
 
     A convolution's does, for arrays such as dy.
     """
     first = layer.layer if isinstance(layer, Ended) else layer
-    return isinstance(first, (Conv2d, ConvNorm)) and not is_apart() and at_once("conv2d.conv2d_backward_data_added", dy)
+    return isinstance(first, Conv2d) and not is_apart() and at_once("conv2d.conv2d_backward_data_added", dy)
+
+
+def is_joined(x: Array, train: Step | None) -> bool:
+    """Return whether a conv2d and the batch_norm after it are computed at once for images such as x."""
+    return not is_apart() and (train is None or at_once("conv2d_batch_norm.conv2d_batch_norm_train", x))
 
 
 class Ended:
@@ -78,51 +83,27 @@ class Ended:
 
 
 class ConvNorm:
-    """A conv2d and the batch_norm after it, which an activation may end: `last` is the norm, or the norm so `Ended`.
+    """The forward pass of a conv2d, the batch_norm after it and maybe an activation after that, as one convolution.
 
-    When evaluating they are one convolution. In training, the convolution takes the batch's statistics of what it
-    writes, where an operation is to be had that does so; else one is computed after the other.
+    When evaluating, that is all it is; in training, it takes the batch's statistics of what it writes. What is saved is
+    what both layers save, and so they go backward by themselves.
     """
 
-    ending = "conv2d_batch_norm.conv2d_batch_norm_train"
-
-    def __init__(self, conv: Conv2d, norm: BatchNorm, last: Layer | Ended) -> None:
-        self._conv, self._norm, self.last = conv, norm, last
+    def __init__(self, conv: Conv2d, norm: BatchNorm, activation: Activation | None) -> None:
+        self._conv, self._norm, self._activation = conv, norm, activation
 
     @property
     def path(self) -> str:
         """The path of the first layer."""
         return self._conv.path
 
-    def forward(self, x: Array, *, train: Step | None = None, **last: Any) -> tuple[Array, Any]:
-        """Return what the last layer returns, and what each saved; last: what a batch_norm takes besides."""
-        if is_apart() or (train is not None and not at_once(self.ending, x)):
-            between, first = self._conv.forward(x, train=train)
-            with memory_for(self.last):
-                y, second = self.last.forward(between, train=train, **last)
-            return y, (first, second)
-        if isinstance(self.last, Ended):
-            last["function"] = self.last.activation.function
-        y, saved = self._conv.forward(x, train=train, norm=self._norm, **last)
-        if saved and isinstance(self.last, Ended):
-            return y, (saved[0], (saved[1],))
-        return y, saved
-
-    def backward(self, dy: Array, saved: Any, z: Array | None = None) -> Array:
-        """Return dx, or dx + z, and add to the gradients of the parameters."""
-        return self._conv.backward(self._behind(dy, saved), saved[0], z)
-
-    def backward_params(self, dy: Array, saved: Any) -> None:
-        """Add to the gradients of the parameters; nobody asks for dx."""
-        self._conv.backward_params(self._behind(dy, saved), saved[0])
-
-    def backward_added(self, dy: Array, saved: Any) -> tuple[Array, Array | None]:
-        """Return dx, and dz of what the batch_norm added."""
-        with memory_for(self.last):
-            dy, dz = self._norm.backward_added(dy, saved[1])
-        return self._conv.backward(dy, saved[0]), dz
-
-    def _behind(self, dy: Array, saved: Any) -> Array:
-        """Return the gradient of the convolution's output."""
-        with memory_for(self.last):
-            return self.last.backward(dy, saved[1])
+    def forward(
+        self, x: Array, *, train: Step | None = None, function: Function | None = None, z: Array | None = None
+    ) -> tuple[Array, list[Any]]:
+        """Return what the last layer returns, and what each saved; z and function as in batch_norm."""
+        function = self._activation.function if self._activation else function
+        y, kept = self._conv.forward(x, train=train, function=function, norm=self._norm, z=z)
+        if train is None:
+            return y, [None, None]
+        first, second = kept
+        return y, [first, (second,) if self._activation else second]

@@ -91,7 +91,7 @@ def test_a_convolution_takes_in_the_norm_after_it_when_evaluating(layers, at_onc
     """And not while training, nor where layers are looked at one by one."""
     (x,) = numbers(4, (6, *SHAPE), dtype=np.float32)
     model = Model(layers(), SHAPE)
-    assert [isinstance(layer, ConvNorm) for layer in model.layers._computed] == at_once
+    assert [isinstance(layer, ConvNorm) for layer in model.layers._joined] == at_once
     for _ in range(3):
         model.layers.forward(x, train=STEP)
     with recorded() as decisions:

@@ -36,10 +36,10 @@ RUNS: dict[str, Run] = {
 MUTANTS = [
     Mutant("conv2d_tiled", "    __syncthreads();\n#pragma", "#pragma", "moments by tiles"),
     Mutant("conv2d_tiled", "    __syncthreads();\n    const int n", "    const int n", "moments by tiles"),
-    Mutant("conv2d_tiled", "columns(min(columns, WIDTH))", "columns(WIDTH)", "moments by tiles"),
-    Mutant("conv2d_tiled", "moments(parts, blockIdx.x * g.K + first", "moments(parts, first", "moments by tiles"),
+    Mutant("conv2d_tiled", "min(columns, WIDTH)", "WIDTH", "moments by tiles"),
+    Mutant("conv2d_tiled", "m0 / Square::SIZE * g.K + first", "first", "moments by tiles"),
     Mutant("conv2d_mma_forward", "apart < WARP;", "apart < WARP / 2;", "moments by mma", "float16"),
     Mutant("conv2d_mma_forward", "i < WARPS;", "i < WARPS - 1;", "moments by mma", "float16"),
-    Mutant("conv2d_band", "    __syncthreads();\n#pragma", "#pragma", "moments by bands"),
-    Mutant("conv2d_band", "own.lane == 0 && k < outputs", "own.lane == 0", "moments by bands"),
+    Mutant("conv2d_band", "    __syncthreads();\n    found = merged", "    found = merged", "moments by bands"),
+    Mutant("conv2d_band", "if (n + i < outputs) parts", "parts", "moments by bands"),
 ]
