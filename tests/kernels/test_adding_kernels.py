@@ -18,7 +18,11 @@ from gpucnn.cuda.plans import Plan
 from gpucnn.dispatch import recorded
 from gpucnn.errors import ShapeError
 
-pytestmark = pytest.mark.usefixtures("on_kernels")
+pytestmark = [
+    pytest.mark.usefixtures("on_kernels"),
+    pytest.mark.parametrize("on_kernels", ONE_ORDER, indirect=True),
+]
+"""Each thread adds what stands where it writes: no order of theirs is another."""
 
 GROUPS = conv((2, 5, 7, 6), (10, 3, 2, 3), stride=(2, 1), padding=1, groups=2)
 LARGE = conv((1, 9, 8, 20), (6, 3, 3, 20), padding=1)
@@ -68,7 +72,6 @@ def test_it_is_added_by_the_same_launch_to_the_bits_of_a_sum(case, family):
     assert_near(dx, expected, "float32", size, terms(case))
 
 
-@pytest.mark.parametrize("on_kernels", ONE_ORDER, indirect=True)
 @pytest.mark.parametrize("place", [np.asarray, off_by_one])
 def test_halves_are_rounded_once(half: Half, place, monkeypatch):
     """Also where arrays do not start on 16 bytes."""
@@ -84,7 +87,6 @@ def test_halves_are_rounded_once(half: Half, place, monkeypatch):
         half.assert_near(dx, expected, size, terms(case))
 
 
-@pytest.mark.parametrize("on_kernels", ONE_ORDER, indirect=True)
 def test_float64():
     for case in (GROUPS, LARGE, APART):
         dy, w, z = numbers(47, *shapes(case), dtype="float64")
@@ -95,7 +97,6 @@ def test_float64():
         assert_near(dx, expected, "float64", size, terms(case))
 
 
-@pytest.mark.parametrize("on_kernels", ONE_ORDER, indirect=True)
 def test_what_cannot_be_added_is_told():
     dy, w, z = numbers(48, *shapes(APART), dtype="float32")
     with pytest.raises(ShapeError, match=r"z has shape \(2, 6, 7, 11\): to be added to dx it must be \(2, 6, 7, 12\)"):

@@ -8,7 +8,7 @@ from checks.arrays import numbers
 
 from gpucnn import ops
 from gpucnn.cuda import plans
-from mutants.arrays import CN, CW, CX, CY, GAPS, TANH
+from mutants.arrays import CN, CW, CX, CY, TANH
 from mutants.mutant import Mutant, Run, by, on_kernels
 
 BANDED: dict[str, Any] = {"stride": (2, 1), "padding": ((1, 2), (0, 1)), "dilation": (1, 2)}
@@ -34,7 +34,6 @@ RUNS: dict[str, Run] = {
     "band by threes": by("band pixels=8 rows=5 columns=5", ops.conv2d, CX, CW),
     "band data": by("band pixels=4 rows=4 columns=4", ops.conv2d_backward_data, CY, CW, CX.shape, CX),
     "band data strided": by("band pixels=4 rows=3 columns=7", ops.conv2d_backward_data, BY, BW, BX.shape, **BANDED),
-    "band data with gaps": by("band pixels=4 rows=3 columns=3", ops.conv2d_backward_data, *GAPS, stride=2),
     "band weight": by("band_weight rows=8 columns=16 pieces=1", ops.conv2d_backward_weight, BX, BY, BW.shape, **BANDED),
     "band weight by threes": by("band_weight rows=2 columns=3 pieces=3", ops.conv2d_backward_weight, CX, CY, CW.shape),
     "both gradients": both_gradients,
@@ -54,7 +53,6 @@ MUTANTS = [
     Mutant("conv2d_band", "if (i < exist) found.of[i]", "found.of[i]", "band data"),
     Mutant("conv2d_band", "z ? z + (to - out) : z", "z", "band data"),
     Mutant("conv2d_band", "tap.high * whole.step_h", "tap.high", "band data strided"),
-    Mutant("conv2d_band", "down.first + row", "row", "band data with gaps"),
     Mutant("conv2d_band_weight", "    __syncthreads();\n    bring_band", "    bring_band", "band weight"),
     Mutant("conv2d_band_weight", "      if (m > 0) __syncthreads();\n", "", "band weight"),
     Mutant("conv2d_band_weight", "      __syncthreads();\n      if (lane", "      if (lane", "band weight"),

@@ -43,7 +43,6 @@ MUTANTS = [
     Mutant("conv2d_pointwise", "m < rows ? pixel", "true ? pixel", "pointwise"),
     Mutant("conv2d_pointwise", "k < end && column + i < columns", "k < end", "pointwise data"),
     Mutant("conv2d_pointwise", "m0 + i < rows ? pixel", "true ? pixel", "pointwise data"),
-    Mutant("conv2d_pointwise", "h >= g.H ||", "", "pointwise data with gaps"),
     Mutant("conv2d_pointwise", "z ? g.C - n : 0", "0", "pointwise data with gaps"),
     Mutant("conv2d_pointwise", "int(blockIdx.z) * g.K", "0", "pointwise weight"),
     Mutant("conv2d_pointwise", "k < end &&", "", "pointwise weight"),

@@ -60,7 +60,6 @@ MUTANTS = [
     ),
     Mutant("conv2d_tiled", "exist >= N && aligned<Vector<Element, N>>(to)", "exist >= N", "tiles by threes"),
     Mutant("conv2d_tiled", "exist >= N && aligned<Vector<Element, N>>(to)", "exist >= 0", "tiles by threes"),
-    Mutant("conv2d_tiled", "z + row + n, columns", "z + row, columns", "tiles data"),
     Mutant("conv2d_tiled", "z ? z[row + n] : T(0)", "T(0)", "tiles data with gaps"),
     Mutant("conv2d_tiled", "bias && n < columns", "bias", "tiles by threes"),
     Mutant("conv2d_tiled", "sums[i][j + e] + added[j + e]", "sums[i][j + e] + added[j]", "tiles by threes"),
