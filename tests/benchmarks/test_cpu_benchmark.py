@@ -21,6 +21,7 @@ from gpucnn.training.parts import build_model
 
 ALONE = turns.Settings(threads=1, rounds=1, seconds=0.0, peers=[], missing=[])
 EAGER = "PyTorch eager NCHW"
+EXHAUSTIVE = pytest.mark.exhaustive
 
 
 @pytest.mark.parametrize("name", networks.NETWORKS)
@@ -122,7 +123,7 @@ def test_the_epochs_config_has_the_networks_data(tmp_path):
 
 
 @pytest.mark.torch
-def test_pytorchs_epoch_has_our_network_and_runs(torch, tmp_path):
+def test_pytorchs_epoch_has_our_network(torch):
     from benchmarks.peers import torch_epoch
 
     model = build_model(networks.experiment("lenet-64"), (28, 28, 1), Device("cpu"))
@@ -130,6 +131,11 @@ def test_pytorchs_epoch_has_our_network_and_runs(torch, tmp_path):
     assert sorted(parameter.numel() for parameter in torch_epoch.network().parameters()) == ours
     assert torch_epoch.network()(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
     assert networks.NETWORKS["lenet-64"] == torch_epoch.BATCH
+
+
+@pytest.mark.torch
+@pytest.mark.usefixtures("torch")
+@pytest.mark.parametrize("name", [turns.EAGER[0], *(pytest.param(n, marks=EXHAUSTIVE) for n in turns.EAGER[1:])])
+def test_pytorchs_epoch_runs(name, tmp_path):
     _, file = epochs.write(tmp_path, "lenet-64", 70)
-    for name in turns.EAGER:
-        assert float(epochs.run(["benchmarks.peers.torch_epoch", str(file), name, "1"], 1, {})) > 0
+    assert float(epochs.run(["benchmarks.peers.torch_epoch", str(file), name, "1"], 1, {})) > 0

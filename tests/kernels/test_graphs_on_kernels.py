@@ -31,7 +31,7 @@ CONFIG: dict[str, Any] = {
     "data": {
         "dataset": {"synthetic": {"size": 3, "channels": 1, "classes": 3, "train": 20, "test": 2}},
         "batch_size": 2,
-        "augment": ["horizontal_flip", {"random_crop": {"padding": 1}}],
+        "augment": [{"horizontal_flip": {"alternating": True}}, {"random_crop": {"padding": 1}}],
         "validation": 7,
     },
     "model": [
