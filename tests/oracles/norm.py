@@ -36,9 +36,11 @@ def backward(dy, x, gamma, eps):
     m, channels = hat.shape
     dx = np.zeros(hat.shape)
     for c in range(channels):
-        sigma, column, slopes = math.sqrt(var[c] + eps), hat[:, c].tolist(), (rows[:, c] * float(gamma[c])).tolist()
+        sigma = math.sqrt(var[c] + eps)
         for i in range(m):
-            dx[i, c] = sum(slopes[j] * ((i == j) - 1 / m - column[i] * column[j] / m) / sigma for j in range(m))
+            for j in range(m):
+                slope = ((i == j) - 1 / m - hat[i, c] * hat[j, c] / m) / sigma
+                dx[i, c] += rows[j, c] * float(gamma[c]) * slope
     dgamma = [math.fsum(rows[i, c] * hat[i, c] for i in range(m)) for c in range(channels)]
     dbeta = [math.fsum(rows[i, c] for i in range(m)) for c in range(channels)]
     return dx.reshape(x.shape), np.array(dgamma), np.array(dbeta)
