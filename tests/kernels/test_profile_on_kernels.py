@@ -34,7 +34,7 @@ def test_kernels_and_launches_are_told(cuda: Any, monkeypatch: pytest.MonkeyPatc
     found = profile(load(CONFIG), Device.named("cuda"), 2)
     assert launch.compilers == before
     by = {tuple(row.part): row.computed_by for row in found.rows}
-    normed = "conv2d_forward, batch_norm_part_statistics, batch_norm_merge_statistics, batch_norm_train"
+    normed = "conv2d_forward, batch_norm_part_statistics, batch_norm_merge_statistics, batch_norm_max_pool2d_forward"
     assert by["0.conv2d", "forward"] == f"gpucnn.cuda: plain ({normed})"
     assert by["0.conv2d", "backward weight"] == "gpucnn.cuda: plain pieces=1 (conv2d_backward_weight)"
     other = {tuple(row.part): row.runner_up for row in found.rows}
@@ -53,6 +53,7 @@ def test_kernels_and_launches_are_told(cuda: Any, monkeypatch: pytest.MonkeyPatc
     assert {row.part.path for row in found.rows if row.part.what == ELSEWHERE} == {
         "1.batch_norm",
         "2.relu",
+        "3.max_pool2d",
         "4.residual.layers.1.gelu",
     }
     assert found.step == found.plain

@@ -16,7 +16,7 @@ from kernels.test_training_on_kernels import CONFIG
 import gpucnn
 from gpucnn.backend import Device
 from gpucnn.cli import main
-from gpucnn.cuda import plans
+from gpucnn.cuda import dense_gradients, plans
 from gpucnn.cuda.families import apart, band_backward, plain
 from gpucnn.cuda.plans import Plan
 from gpucnn.profiling import peaks, tuned
@@ -39,6 +39,7 @@ def cuda(modules: Any, nothing_drawn: None, monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("GPUCNN_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plans, "families", lambda: {"plain": plain})
+    monkeypatch.setattr(dense_gradients, "is_faster", lambda data: False)  # they are products, which have plans
     for name, value in {"CPU_SIZE": 16, "GPU_SIZE": 16, "COPY_BYTES": 2**14}.items():
         monkeypatch.setattr(peaks, name, value)
     cupy_stand_in.install(monkeypatch, lambda kernel, dtype: modules[dtype].get_function(kernel.name))
