@@ -139,6 +139,7 @@ static __device__ void store(const Acc (&sums)[SIDE][SIDE], Element* out, const 
   for (int i = 0; i < SIDE; ++i) {
     const int row = row_of(Tile<SIDE>::place(down, i));
     if (row < 0) continue;
+    const bool whole = aligned<Quad>(out + row);
 #pragma unroll
     for (int j = 0; j < SIDE; j += 4) {
       const int n = Tile<SIDE>::place(across, j);
@@ -150,7 +151,13 @@ static __device__ void store(const Acc (&sums)[SIDE][SIDE], Element* out, const 
         four.of[e] = Element(z ? sum + Acc(four.of[e]) : sum);
       }
       moments.take(j / 4, four);
-      store_some(out + row + n, four, columns - n);
+      if (whole && n + 3 < columns) {  // known of the row: `store_some` would look at each address
+        *reinterpret_cast<Quad*>(out + row + n) = four;
+      } else {
+#pragma unroll
+        for (int e = 0; e < 4; ++e)
+          if (n + e < columns) out[row + n + e] = four.of[e];
+      }
     }
   }
 }
