@@ -72,7 +72,9 @@ def test_a_layer_that_another_computes_as_well_is_listed(
 
     def without_dropout(self: Trainer, *arguments: Any) -> None:
         build(self, *arguments)
-        self.model.layers._computed = [each for each in self.model.layers._computed if not each.path.endswith("dropout")]
+        self.model.layers._computed = [
+            each for each in self.model.layers._computed if not each.path.endswith("dropout")
+        ]
 
     monkeypatch.setattr(Trainer, "__init__", without_dropout)
     rows = [row for row in profile(load(nested), CPU, 2).rows if row.part.path in ("6.flatten", "7.dropout")]
