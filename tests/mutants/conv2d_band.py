@@ -48,6 +48,8 @@ MUTANTS = [
     Mutant("conv2d_band", "if (first >= apart || m >= count)", "if (m >= count)", "band"),
     Mutant("conv2d_band", "min(t.rows, sight.rows - row)", "t.rows", "band"),
     Mutant("conv2d_band", "if (i < exist) to[i]", "to[i]", "band by threes"),
+    Mutant("conv2d_band", "exist >= N && aligned<Vector<Element, N>>(to)", "exist >= N", "band by threes"),
+    Mutant("conv2d_band", "exist >= N && aligned<Vector<Element, N>>(to)", "exist >= 0", "band by threes"),
     Mutant("conv2d_band", "sight.depth % 4 == 0 && aligned<Vector<T, 4>>(image)", "true", "band by threes"),
     Mutant("conv2d_band", "g.R - 1 - tap.high", "tap.high", "band data"),
     Mutant("conv2d_band", "if (i < exist) found.of[i]", "found.of[i]", "band data"),
