@@ -81,8 +81,9 @@ def test_some_that_are_not_for_every_architecture(dtype, architecture, names):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_all_that_are_not_for_every_architecture(dtype, architecture):
-    found = compiled_for(dtype, number(architecture))
-    keeps_to_its_registers({name: kernel for name, kernel in found.items() if kernel.architecture}, dtype, architecture)
+    of_all = compiled_for(dtype, number(architecture))
+    if found := {name: kernel for name, kernel in of_all.items() if kernel.architecture}:  # none in float64
+        keeps_to_its_registers(found, dtype, architecture)
 
 
 def keeps_to_its_registers(found: dict[str, Kernel], dtype: str, architecture: str) -> None:
