@@ -13,12 +13,12 @@ from gpucnn.layers.activation import Activation
 from gpucnn.layers.base import Builder, Layer
 from gpucnn.layers.batch_norm import BatchNorm
 from gpucnn.layers.conv2d import Conv2d
-from gpucnn.layers.fused import ConvNorm, Ended, Pooled, adds_behind, is_joined
+from gpucnn.layers.fused import ConvNorm, Ended, Pair, Pooled, adds_behind, is_joined
 from gpucnn.layers.pool2d import MaxPool2d
 from gpucnn.layers.shapes import located
 from gpucnn.random import Step
 
-Computed = Layer | Ended | Pooled
+Computed = Layer | Pair
 """A layer, or some that are computed as one."""
 
 
@@ -150,8 +150,8 @@ def _pooled(layers: Sequence[Layer | Ended]) -> list[Computed]:
     """Return layers, each batch_norm and the max_pool2d after it as one."""
     found: list[Computed] = []
     for layer in layers:
-        last = layer.layer if isinstance(layer, Ended) else layer
-        if isinstance(last, MaxPool2d) and found and isinstance(norm := found[-1], BatchNorm):
+        maxima = layer.first if isinstance(layer, Ended) else layer
+        if isinstance(maxima, MaxPool2d) and found and isinstance(norm := found[-1], BatchNorm):
             found[-1] = Pooled(norm, layer)
         else:
             found.append(layer)
@@ -162,8 +162,8 @@ def _joined(layers: Sequence[Computed]) -> list[Computed | ConvNorm]:
     """Return layers, each conv2d and the batch_norm after it as one."""
     found: list[Computed | ConvNorm] = []
     for layer in layers:
-        norm = layer.layer if isinstance(layer, Ended) else layer
-        if isinstance(norm, (BatchNorm, Pooled)) and found and isinstance(conv := found[-1], Conv2d):
+        norm = layer.first if isinstance(layer, Pair) else layer
+        if isinstance(norm, BatchNorm) and found and isinstance(conv := found[-1], Conv2d):
             found[-1] = ConvNorm(conv, layer)
         else:
             found.append(layer)
