@@ -63,11 +63,7 @@ batch_norm_max_pool2d_backward(const T* __restrict__ dy, const uint8* __restrict
   const Place in(i, g.H, g.W, g.C);
   const int c = in.channel;
   const Acc share = Acc(1) / Acc(g.N * g.H * g.W);
-  Acc sum = 0;
-  visit_outputs(g, in, [&](int position, int tap) {
-    const int from = position * g.C + c;
-    if (int(index[from]) == tap) sum += Acc(dy[from]);
-  });
+  const Acc sum = given_back(dy, index, g, in);
   const Acc tilt = (Acc(x[i]) - mean[c]) * (inverse[c] * dgamma[c] * share);
   dx[i] = T(gamma[c] * inverse[c] * (sum - dbeta[c] * share - tilt));
 }

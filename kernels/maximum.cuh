@@ -19,3 +19,14 @@ static __device__ Maximum maximum(const Window& g, const Place& out, bool relu, 
   if (relu && best.value <= 0) best = {0, g.R * g.S};
   return best;
 }
+
+// Returns what goes back to an input: the sum of dy of the windows whose maximum it was, in order of taps.
+template <class Index>
+static __device__ Acc given_back(const T* dy, const Index* index, const Window& g, const Place& in) {
+  Acc sum = 0;
+  visit_outputs(g, in, [&](int position, int tap) {
+    const int from = position * g.C + in.channel;
+    if (int(index[from]) == tap) sum += Acc(dy[from]);
+  });
+  return sum;
+}

@@ -31,13 +31,7 @@ static __device__ void max_backward(const T* __restrict__ dy, const Index* __res
                                     Window g) {
   const int i = element();
   if (i >= g.N * g.H * g.W * g.C) return;
-  const Place in(i, g.H, g.W, g.C);
-  Acc sum = 0;
-  visit_outputs(g, in, [&](int position, int tap) {
-    const int from = position * g.C + in.channel;
-    if (int(index[from]) == tap) sum += Acc(dy[from]);
-  });
-  dx[i] = T(sum);
+  dx[i] = T(given_back(dy, index, g, Place(i, g.H, g.W, g.C)));
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
