@@ -90,13 +90,14 @@ class Gradients:
         self.model.zero_grad()
         losses: list[Array] = []
         correct: list[Array] = []
+        whole = self.loss.weight(labels) if size < len(x) else 1.0
         for start in range(0, len(x), size):
             part = slice(start, start + size)
             scores, saved = self.model.forward(x[part], train=replace(step, first=start))
             loss, saved_loss = self.loss.forward(scores, labels[part])
             dscores = self.loss.backward(saved_loss)
             if size < len(x):
-                share = self._share(labels[part], labels, dscores.dtype)
+                share = self._share(labels[part], whole, dscores.dtype)
                 loss, dscores = loss * share, dscores * share
             losses.append(loss)
             correct.append(ops.count_correct(scores, labels[part]))
@@ -105,9 +106,9 @@ class Gradients:
             self.model.backward(dscores, saved, scale)
         return functools.reduce(operator.add, losses), functools.reduce(operator.add, correct)
 
-    def _share(self, part: Array, labels: Array, dtype: np.dtype) -> Array:
-        """Return which share of a batch's loss that of a part is, where the labels are."""
-        share = self.loss.weight(part) / self.loss.weight(labels)
+    def _share(self, labels: Array, whole: float | Array, dtype: np.dtype) -> Array:
+        """Return which share of a batch's loss that of a part is, where its labels are. whole: the batch's weight."""
+        share = self.loss.weight(labels) / whole
         typed: Array = dtype.type(share) if isinstance(share, float) else share.astype(dtype)
         return typed
 
